@@ -1,0 +1,144 @@
+// Environment in, one frozen Config out. No side effects, no `process`: the caller passes the environment. All faults
+// are reported together by variable name. Secrets travel apart in `config.secrets` and print as `[redacted]`.
+import { inspect } from 'node:util'
+import { z } from 'zod'
+
+/** A value that never prints: JSON, string and inspection all show `[redacted]`; only `reveal()` gives it. */
+export type Secret = { readonly reveal: () => string; readonly toJSON: () => string; readonly toString: () => string }
+
+/** Wraps a secret string so that no logger, error or JSON can show it. */
+export function secret(value: string): Secret {
+  const hide = () => '[redacted]'
+  return Object.freeze({ reveal: () => value, toJSON: hide, toString: hide, [inspect.custom]: hide })
+}
+
+const blankAsAbsent = (value: unknown) => (value === '' ? undefined : value)
+const optional = <S extends z.ZodType>(schema: S) => z.preprocess(blankAsAbsent, schema.optional())
+const withDefault = <S extends z.ZodType>(schema: S, fallback: string) =>
+  z.preprocess((value) => blankAsAbsent(value) ?? fallback, schema)
+const url = (protocols: string[]) =>
+  z.string().refine((text) => URL.canParse(text) && protocols.includes(new URL(text).protocol), {
+    message: `must be a URL with ${protocols.join(' or ')}`,
+  })
+
+export const roles = ['durable', 'llm', 'tools', 'ledger', 'control', 'batch'] as const
+export type Role = (typeof roles)[number]
+
+/** Every variable Gatehouse reads. `.env.example` lists the same names; a test compares the two. */
+export const Environment = z.object({
+  GATEHOUSE_ENV: withDefault(z.enum(['development', 'production']), 'development'),
+  GATEHOUSE_PORT: withDefault(z.coerce.number().int().min(0).max(65_535), '4300'),
+  GATEHOUSE_STATE_DIR: withDefault(z.string().min(1), '.gatehouse'),
+  GATEHOUSE_TEMPORAL: withDefault(z.enum(['auto', 'path', 'build', 'download']), 'auto'),
+  GATEHOUSE_ROLES: withDefault(
+    z.string().transform((text) => text.split(',').map((part) => part.trim())).pipe(z.array(z.enum(roles)).min(1)),
+    roles.join(','),
+  ),
+  GATEHOUSE_PUBLIC_URL: optional(url(['http:', 'https:'])),
+  GATEHOUSE_MASTER_KEY: optional(z.string().regex(/^[0-9a-f]{64}$/i, 'must be 64 hexadecimal digits (32 bytes)')),
+  GATEHOUSE_MODEL_URL: optional(url(['http:', 'https:'])),
+  GATEHOUSE_TOOLS_URL: optional(url(['http:', 'https:'])),
+  // libpq allows an empty host with `?host=/socket/folder`, which the URL standard does not.
+  DATABASE_URL: optional(z.string().regex(/^postgres(ql)?:\/\//, 'must begin with postgres://')),
+  TEMPORAL_ADDRESS: optional(z.string().regex(/^[^\s:/]+:\d+$/, 'must be host:port')),
+  TEMPORAL_NAMESPACE: withDefault(z.string().min(1), 'gatehouse'),
+  TEMPORAL_UI_URL: optional(url(['http:', 'https:'])),
+  ANTHROPIC_API_KEY: optional(z.string().min(8)),
+  ANTHROPIC_BASE_URL: optional(url(['http:', 'https:'])),
+  OTEL_EXPORTER_OTLP_ENDPOINT: optional(url(['http:', 'https:'])),
+  LOG_LEVEL: withDefault(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']), 'info'),
+})
+
+export type Config = {
+  readonly environment: 'development' | 'production'
+  readonly port: number
+  readonly publicUrl: string | undefined
+  readonly stateDir: string
+  readonly roles: readonly Role[]
+  readonly temporal: {
+    readonly mode: 'auto' | 'path' | 'build' | 'download'
+    readonly address: string | undefined
+    readonly namespace: string
+    readonly uiUrl: string | undefined
+  }
+  readonly model: {
+    /** `scripted` until a provider key is configured; never `scripted` in production. */
+    readonly kind: 'scripted' | 'anthropic'
+    readonly baseUrl: string | undefined
+  }
+  /** URL of our own demonstration MCP server, set by the supervisor. */
+  readonly toolsUrl: string | undefined
+  readonly telemetry: { readonly otlpEndpoint: string | undefined; readonly logLevel: string }
+  readonly secrets: {
+    readonly databaseUrl: Secret | undefined
+    readonly anthropicApiKey: Secret | undefined
+    /** 32 bytes as hex; absent means the key file of the state folder. */
+    readonly masterKey: Secret | undefined
+  }
+}
+
+/** Raised with every faulty variable named, one line each. */
+export class ConfigError extends Error {
+  readonly faults: readonly string[]
+  constructor(faults: readonly string[]) {
+    super(`The environment is not usable:\n${faults.map((fault) => `  ${fault}`).join('\n')}`)
+    this.name = 'ConfigError'
+    this.faults = faults
+  }
+}
+
+/** Parses the environment. Throws ConfigError naming all faults at once. */
+export function loadConfig(env: Readonly<Record<string, string | undefined>>): Config {
+  const parsed = Environment.safeParse(env)
+  const faults = parsed.success ? [] : parsed.error.issues.map((issue) => `${issue.path.join('.')}: ${issue.message}`)
+  if (parsed.success) faults.push(...productionFaults(parsed.data))
+  if (!parsed.success || faults.length > 0) throw new ConfigError(faults)
+  return deepFreeze(toConfig(parsed.data))
+}
+
+// Production never falls back to anything shown in development: no scripted model, no generated default secret.
+function productionFaults(values: z.output<typeof Environment>): string[] {
+  if (values.GATEHOUSE_ENV !== 'production') return []
+  const faults: string[] = []
+  if (!values.DATABASE_URL) faults.push('DATABASE_URL: is required in production')
+  if (!values.TEMPORAL_ADDRESS) faults.push('TEMPORAL_ADDRESS: is required in production')
+  if (!values.ANTHROPIC_API_KEY) faults.push('ANTHROPIC_API_KEY: is required in production (no scripted model there)')
+  if (!values.GATEHOUSE_MASTER_KEY) faults.push('GATEHOUSE_MASTER_KEY: is required in production')
+  else if (/^(.)\1+$/.test(values.GATEHOUSE_MASTER_KEY)) faults.push('GATEHOUSE_MASTER_KEY: is a default value')
+  if (!values.GATEHOUSE_PUBLIC_URL?.startsWith('https:')) faults.push('GATEHOUSE_PUBLIC_URL: must be an https URL in production')
+  return faults
+}
+
+function toConfig(values: z.output<typeof Environment>): Config {
+  const hidden = (value: string | undefined) => (value === undefined ? undefined : secret(value))
+  const kind = values.ANTHROPIC_API_KEY ? 'anthropic' : 'scripted'
+  return {
+    environment: values.GATEHOUSE_ENV,
+    port: values.GATEHOUSE_PORT,
+    publicUrl: values.GATEHOUSE_PUBLIC_URL,
+    stateDir: values.GATEHOUSE_STATE_DIR,
+    roles: values.GATEHOUSE_ROLES,
+    temporal: {
+      mode: values.GATEHOUSE_TEMPORAL,
+      address: values.TEMPORAL_ADDRESS,
+      namespace: values.TEMPORAL_NAMESPACE,
+      uiUrl: values.TEMPORAL_UI_URL,
+    },
+    model: { kind, baseUrl: kind === 'scripted' ? values.GATEHOUSE_MODEL_URL : values.ANTHROPIC_BASE_URL },
+    toolsUrl: values.GATEHOUSE_TOOLS_URL,
+    telemetry: { otlpEndpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT, logLevel: values.LOG_LEVEL },
+    secrets: {
+      databaseUrl: hidden(values.DATABASE_URL),
+      anthropicApiKey: hidden(values.ANTHROPIC_API_KEY),
+      masterKey: hidden(values.GATEHOUSE_MASTER_KEY),
+    },
+  }
+}
+
+function deepFreeze<T>(value: T): T {
+  if (typeof value === 'object' && value !== null && !Object.isFrozen(value)) {
+    Object.freeze(value)
+    for (const member of Object.values(value)) deepFreeze(member)
+  }
+  return value
+}
