@@ -1,0 +1,88 @@
+// Every maximum of the system, with its unit in the name and its reason beside it. Configuration may lower a limit,
+// never raise it.
+
+// Requests.
+export const bodyBytesMax = 1_000_000 // contracts: bodies of the JSON families
+export const chatBodyBytesMax = 12_000_000 // eight images of 5 MB do not fit on purpose: the body is the bound
+export const headerBytesMax = 16_384 // Node's own default, stated
+export const authorizationBytesMax = 8_192 // longest credential we issue is below 3 KB
+export const jsonDepthMax = 32 // deeper input is an attack on recursive walkers
+export const pageItemsDefault = 50
+export const pageItemsMax = 200
+export const pageOffsetMax = 100_000 // beyond this a client wants an export
+export const idempotencyKeyCharsMax = 200
+export const idempotencyKeySecondsMax = 86_400 // explicit keys replay for 24 h
+
+// Identity.
+export const challengeSecondsMax = 300 // single use, five minutes
+export const challengeWrongTriesMax = 5 // then the nonce is burnt
+export const openChallengesPerAddressMax = 50
+export const sessionTokenSecondsMax = 86_400
+export const walletTokenSecondsMax = 30 * 86_400
+export const clockSkewSecondsMax = 60
+export const linkSecondsMax = 60 // development sign-in link, single use
+export const authRequestsPerMinuteMax = 30 // per address and per wallet
+export const permissionsMax = 32
+export const permissionCharsMax = 64
+export const membersMax = 10_000
+
+// Revocation.
+export const revocationFeedHeartbeatMs = 500
+export const revocationFeedStaleMs = 2_000 // an older feed refuses effects
+export const gateScopesMax = 16 // scopes locked by one attempt
+
+// Chat.
+export const messageCharsMax = 200_000
+export const imagesPerMessageMax = 8
+export const imageBytesMax = 5_000_000
+export const sessionsPerWalletMax = 500
+export const turnQueueMax = 4 // further messages are 409
+export const turnStepsDefault = 25
+export const turnStepsMax = 50 // model calls in one turn
+export const toolCallsPerStepMax = 16
+export const toolCallsPerTurnMax = 100
+export const outputTokensDefault = 4_096
+export const historyMessagesMax = 200 // rows read into one model request
+export const historyBytesMax = 2_000_000
+export const turnAcceptMs = 10_000 // the door waits this long for the workflow to accept
+export const turnSubmittedSweepMs = 60_000
+export const turnReplayWindowMs = 30_000 // undelivered `done` is replayed within this time
+
+// Streams.
+export const streamKeepAliveMs = 15_000
+export const streamReadChunksMax = 500
+export const streamClientBufferBytesMax = 1_000_000 // a slower reader is dropped and resumes
+export const streamPollMs = 1_000 // second path beside notifications
+export const streamFlushMs = 50
+export const streamFlushBytes = 4_096
+export const streamNotificationsPerSecondMax = 20
+export const streamRetentionMs = 15 * 60_000 // deltas live this long after the stream closed
+export const viewersPerStreamMax = 200
+
+// Model calls.
+export const modelFirstByteMs = 120_000
+export const modelIdleMs = 60_000
+export const modelCallMs = 600_000
+export const modelStreamBytesMax = 20_000_000
+export const modelAttemptsMax = 5
+
+// Tools.
+export const toolArgumentsBytesMax = 100_000
+export const toolResultBytesMax = 1_000_000
+export const toolCallMs = 60_000
+export const toolListMs = 10_000
+export const toolsPerServerMax = 1_000
+export const toolServersMax = 100
+export const toolAttemptsMax = 3
+
+// Audit.
+export const auditBatchMax = 100
+export const auditSealMs = 50 // a decided call is chained within this time of its outcome
+export const auditUnknownMs = 15 * 60_000 // an intent without outcome after this time is sealed as unknown
+
+// Temporal.
+export const rollOverTurns = 200 // continue-as-new of a session after so many turns
+export const rememberedUpdatesMax = 100
+export const heartbeatMs = 1_000
+export const codecPayloadsMax = 500
+export const codecBodyBytesMax = 8_000_000
