@@ -1,0 +1,49 @@
+// The connection pool. Every connection runs as the application role, which may not rewrite the ledger or the audit
+// chain; int8 columns arrive as bigint.
+import pg from 'pg'
+
+pg.types.setTypeParser(pg.types.builtins.INT8, BigInt)
+
+export type Pool = pg.Pool
+export type Client = pg.PoolClient
+/** What a query function needs: the pool itself or a client inside a transaction. */
+export type Queryable = { query: Pool['query'] }
+
+export type PoolOptions = {
+  readonly url: string
+  /** Connections of this process, 10–16. */
+  readonly connectionsMax?: number
+  readonly applicationName?: string
+  /** Called with errors of idle connections; the pool replaces them. */
+  readonly onError?: (error: Error) => void
+}
+
+const lockTimeoutMs = 2_000
+const statementTimeoutMs = 5_000
+
+const sessionOptions = `-c role=gatehouse_app -c lock_timeout=${lockTimeoutMs} -c statement_timeout=${statementTimeoutMs}`
+
+/** Opens a pool; `end()` it when done. Nothing is connected before the first query. */
+export function createPool(options: PoolOptions): Pool {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    max: options.connectionsMax ?? 12,
+    options: sessionOptions,
+    application_name: options.applicationName ?? 'gatehouse',
+    connectionTimeoutMillis: 10_000,
+    idleTimeoutMillis: 30_000,
+  })
+  pool.on('error', (error) => options.onError?.(error))
+  return pool
+}
+
+/** A connection of its own, for LISTEN. The caller connects and ends it. */
+export function createListener(url: string, applicationName = 'gatehouse-listen'): pg.Client {
+  return new pg.Client({
+    connectionString: url,
+    options: '-c role=gatehouse_app',
+    application_name: applicationName,
+    connectionTimeoutMillis: 5_000,
+    keepAlive: true,
+  })
+}
