@@ -1,0 +1,59 @@
+// The one call record that every door and every activity hands to the pipeline, and what comes back.
+import type { ErrorCode } from '../domain/errors.ts'
+import type { Decision, Session } from '../domain/policy/combine.ts'
+import type { Action, Facts, Resource } from '../domain/policy/rule.ts'
+import type { Principal } from '../domain/principal.ts'
+import type { HoldOrder, Recorder } from './ports.ts'
+
+export type Call = {
+  readonly principal: Principal
+  readonly session: Session
+  readonly action: Action
+  readonly resource: Resource
+  readonly facts: Facts
+  /** Where the call came from: `http`, `chat`, `mcp`. */
+  readonly origin: string
+  /** Logical identity of the effect over all its attempts, such as `<turnId>:m1` or `<turnId>:<toolCallId>`. */
+  readonly effectKey: string
+  /** Which attempt of the effect this is, from 1. */
+  readonly attempt: number
+  readonly turn?: { readonly turnId: string; readonly try: number; readonly step: number }
+  /** Present for anything priced. Makes the call governed whatever its class. */
+  readonly hold?: HoldOrder
+  readonly signal: AbortSignal
+}
+
+/** What an effect gets: the id and order of its attempt (null for a lean read) and the signal it must obey. */
+export type EffectContext = { readonly attemptId: string; readonly seq: bigint | null; readonly signal: AbortSignal }
+
+/** What an effect gives back. `record` runs in the transaction that ends the attempt and stores the audit outcome. */
+export type EffectResult<T> = {
+  readonly value: T
+  readonly output?: unknown
+  readonly usage?: Readonly<Record<string, number>>
+  readonly costMicros?: bigint
+  readonly record?: Recorder
+}
+
+export type Effect<T> = (context: EffectContext) => Promise<EffectResult<T>>
+
+/** `held`: policy wants a person (approval) or more of the caller (step-up, assurance). */
+export type Answer<T> =
+  | { readonly kind: 'done'; readonly value: T; readonly decision: Decision }
+  | { readonly kind: 'held'; readonly decision: Extract<Decision, { kind: 'require' }> }
+  | {
+      readonly kind: 'refused'
+      readonly code: Extract<
+        ErrorCode,
+        'policy-refused' | 'revoked' | 'revocation-feed-stale' | 'insufficient-funds' | 'budget-exceeded' | 'turn-cancelled'
+      >
+      readonly reason: string
+      readonly decision: Decision | null
+    }
+
+export type Pipeline = {
+  /** Decides, admits, runs the effect, records. Throws what the effect throws, after recording it. */
+  readonly run: <T>(call: Call, effect: Effect<T>) => Promise<Answer<T>>
+  /** Decides without an effect, for doors whose admission is a call of their own (a chat turn). Audited. */
+  readonly admit: (call: Omit<Call, 'signal'>) => Promise<Answer<null>>
+}

@@ -1,0 +1,58 @@
+// What the pipeline needs from others and nobody below provides by itself. Adapters fit structurally; the compiler
+// checks the fit where they are assembled.
+import type { Client } from '../db/pool.ts'
+import type { GateScope } from '../domain/revocation.ts'
+import type { PolicySet } from '../domain/policy/combine.ts'
+import type { Role } from '../domain/principal.ts'
+
+export type Clock = () => Date
+
+/** Membership of wallets, read per decision. An unlisted wallet is its own tenant and its owner. */
+export type Members = { readonly of: (wallet: string) => { readonly tenant: string; readonly roles: readonly Role[] } }
+
+/** The active policy; a new set replaces the old one whole. */
+export type PolicySource = { readonly current: () => PolicySet }
+
+/** The replicated revocation set of this process. */
+export type Epochs = {
+  /** Present epoch of a scope as far as this process knows; 0 when never revoked. */
+  readonly epochOf: (scope: string) => number
+  /** False when the feed is older than `revocationFeedStaleMs`: effects are refused. */
+  readonly isFresh: () => boolean
+  /** A signal that aborts when one of the scopes is revoked; release it when the effect is over. */
+  readonly watch: (gate: readonly GateScope[]) => { readonly signal: AbortSignal; readonly release: () => void }
+}
+
+export type StreamEvent = {
+  readonly streamId: string
+  readonly kind: string
+  readonly body: unknown
+  /** Number of the attempt that writes; a lower one than the stream's is refused. Absent: unfenced. */
+  readonly fence?: bigint
+}
+
+export type StreamChunk = { readonly seq: bigint; readonly kind: string; readonly body: unknown; readonly at: Date }
+
+/** Ordered events of many streams, over replicas. */
+export type TokenBus = {
+  /** Resolves when the event is stored; false when its fence was refused or the stream is closed. */
+  readonly append: (event: StreamEvent) => Promise<boolean>
+  readonly read: (streamId: string, afterSeq: bigint, limit: number) => Promise<readonly StreamChunk[]>
+  /** Calls `wake` when the stream may have advanced; answers the unsubscriber. */
+  readonly subscribe: (streamId: string, wake: () => void) => () => void
+  readonly close: (streamId: string) => Promise<void>
+}
+
+/** Reservation taken with the attempt row. `revenue`: account credited (2 model, 3 tool). */
+export type HoldOrder = {
+  readonly id: string
+  readonly revenue: 2 | 3
+  readonly amountMicros: bigint
+  readonly code: number
+  readonly agentId: string
+  readonly workflowId: string
+  readonly meta: Readonly<Record<string, unknown>>
+}
+
+/** Work done in the transaction that records an outcome: message rows, postings. */
+export type Recorder = (client: Client) => Promise<void>
