@@ -1,0 +1,80 @@
+// Golden replies: what came back over raw HTTP, with everything that changes from run to run replaced by its kind. A
+// case is compared with its committed file; `GOLDEN=write` writes the files anew, for a person to read in the diff.
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { expect } from 'vitest'
+
+const folder = fileURLToPath(new URL('../contracts/golden/', import.meta.url))
+
+const kept = ['content-type', 'cache-control', 'x-accel-buffering', 'allow', 'www-authenticate', 'x-dedupe', 'access-control-allow-origin']
+const present = ['x-request-id', 'x-trace-id', 'x-span-id', 'x-turn-id', 'retry-after', 'set-cookie']
+
+/** Compares a raw reply with the golden file of the case. */
+export async function expectGolden(name: string, reply: Response): Promise<void> {
+  const headers: Record<string, string> = {}
+  for (const header of kept) {
+    const value = reply.headers.get(header)
+    if (value !== null) headers[header] = value
+  }
+  for (const header of present) if (reply.headers.has(header)) headers[header] = '<present>'
+  const text = await reply.text()
+  const body = reply.headers.get('content-type')?.startsWith('text/event-stream') ? normaliseEvents(text) : normaliseBody(text)
+  expectSame(name, { status: reply.status, headers, body })
+}
+
+function expectSame(name: string, actual: unknown): void {
+  const file = `${folder}${name}.json`
+  const text = `${JSON.stringify(actual, null, 2)}\n`
+  if (process.env['GOLDEN'] === 'write') writeFileSync(file, text)
+  expect(existsSync(file), `The golden file of ${name} exists.`).toBe(true)
+  expect(JSON.parse(text)).toEqual(JSON.parse(readFileSync(file, 'utf8')))
+}
+
+function normaliseBody(text: string): unknown {
+  if (text === '') return null
+  try {
+    return normalise(JSON.parse(text))
+  } catch {
+    return normaliseText(text)
+  }
+}
+
+// Text deltas are cut by time, so neighbours are joined; ids of events are only checked for being there.
+function normaliseEvents(text: string): unknown[] {
+  const events: { id: boolean; type: string; data: unknown }[] = []
+  for (const frame of text.split('\n\n')) {
+    const data = frame.split('\n').find((line) => line.startsWith('data: '))
+    if (data === undefined) continue
+    const event = JSON.parse(data.slice(6)) as { type: string; data: unknown }
+    const last = events.at(-1)
+    if (event.type === 'text' && last?.type === 'text') continue
+    const value = event.type === 'text' ? '<text>' : normalise(event.data)
+    events.push({ id: /^id: \d+$/m.test(frame), type: event.type, data: value })
+  }
+  return events
+}
+
+function normalise(value: unknown): unknown {
+  if (typeof value === 'string') return normaliseText(value)
+  if (Array.isArray(value)) return value.map(normalise)
+  if (typeof value !== 'object' || value === null) return value
+  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, normalise(member)]))
+}
+
+const kinds: readonly (readonly [RegExp, string])[] = [
+  [/mcpwt_[\w-]+/g, '<wallet-token>'],
+  [/ey[\w-]+\.[\w-]+\.[\w-]+/g, '<jwt>'],
+  [/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '<uuid>'],
+  [/0x[0-9a-fA-F]{130}/g, '<signature>'],
+  [/0x[0-9a-fA-F]{40}/g, '<address>'],
+  [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, '<time>'],
+  [/127\.0\.0\.1:\d+/g, '<host>'],
+  [/toolu_[\w-]+/g, '<tool-call>'],
+  [/\b[0-9a-f]{32,64}\b/g, '<hex>'],
+]
+
+function normaliseText(text: string): string {
+  let normal = text
+  for (const [pattern, kind] of kinds) normal = normal.replace(pattern, kind)
+  return normal.replace(/(Nonce: |^)[A-Za-z0-9]{22,}$/gm, '$1<nonce>')
+}
