@@ -3,6 +3,7 @@
 // guard does not compile.
 import type { Request, Response } from 'express'
 import type { z } from 'zod'
+import type { RequestIds } from './context.ts'
 import type { Principal } from '../domain/principal.ts'
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete'
@@ -29,6 +30,7 @@ export type Input<P, Q, B> = {
   readonly query: Q
   readonly body: B
   readonly request: Request
+  readonly ids: RequestIds
   /** Aborts when the client leaves. */
   readonly left: AbortSignal
 }
@@ -47,6 +49,10 @@ export type RouteSpec<G extends Guard, P extends z.ZodType, Q extends z.ZodType,
   readonly bodyBytesMax?: number
   /** Success statuses with the schema of their body; `null` for none, `'events'` for server-sent events. */
   readonly responses: Readonly<Record<number, z.ZodType | null | 'events'>>
+  /** The Temporal UI's page may call it, with its cookie (CORS with credentials). */
+  readonly cors?: 'temporal-ui'
+  /** The credential may come as the dashboard's cookie. */
+  readonly cookie?: true
   /** Parameters that name an object of a wallet; the isolation test walks over them. */
   readonly owns?: readonly string[]
   readonly handle: (

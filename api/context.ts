@@ -1,0 +1,48 @@
+// What every request carries before any work: its ids, and the checks of Host and Origin that keep other sites and
+// rebound names out.
+import { randomBytes, randomUUID } from 'node:crypto'
+import type { IncomingMessage } from 'node:http'
+import { GatewayError } from '../domain/errors.ts'
+
+export type RequestIds = { readonly requestId: string; readonly traceId: string; readonly spanId: string }
+
+const traceparent = /^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/
+
+/** Ids of the request; a valid W3C traceparent is continued. */
+export function idsOf(request: IncomingMessage): RequestIds {
+  const header = request.headers['traceparent']
+  const match = typeof header === 'string' ? traceparent.exec(header) : null
+  const inherited = match?.[1]
+  const traceId = inherited !== undefined && !/^0+$/.test(inherited) ? inherited : randomBytes(16).toString('hex')
+  return { requestId: randomUUID(), traceId, spanId: randomBytes(8).toString('hex') }
+}
+
+export type DoorFacts = {
+  /** Host headers that are served, such as `127.0.0.1:4300`. */
+  readonly hosts: ReadonlySet<string>
+  /** Origins of our own pages. */
+  readonly origins: ReadonlySet<string>
+  /** Origin of the Temporal UI, which may call the codec routes. */
+  readonly temporalUiOrigin: string | undefined
+}
+
+/** The facts of an API reachable at `publicUrl` and on loopback at `port`. */
+export function doorFacts(options: { publicUrl: string; port: number; temporalUiUrl: string | undefined }): DoorFacts {
+  const own = new URL(options.publicUrl)
+  const local = ['127.0.0.1', 'localhost', '[::1]'].map((name) => `${name}:${options.port}`)
+  return {
+    hosts: new Set([own.host, ...local]),
+    origins: new Set([own.origin, ...local.map((host) => `http://${host}`)]),
+    temporalUiOrigin: options.temporalUiUrl === undefined ? undefined : new URL(options.temporalUiUrl).origin,
+  }
+}
+
+/** Refuses a foreign Host (DNS rebinding) and a foreign Origin. A request without Origin is no browser's. */
+export function checkDoor(request: IncomingMessage, facts: DoorFacts, servesTemporalUi: boolean): void {
+  const host = request.headers.host?.toLowerCase()
+  if (host === undefined || !facts.hosts.has(host)) throw new GatewayError('host-refused', 'This host name is not served here.')
+  const origin = request.headers.origin
+  if (origin === undefined || facts.origins.has(origin)) return
+  if (servesTemporalUi && origin === facts.temporalUiOrigin) return
+  throw new GatewayError('origin-refused', 'Requests from this origin are refused.')
+}
