@@ -40,7 +40,7 @@ export function createApp(deps: AppDeps): Express {
   const paths = new Map<string, Route[]>()
   for (const route of deps.routes) paths.set(route.path, [...(paths.get(route.path) ?? []), route])
   for (const [path, routes] of paths) {
-    app.all(path, (request, response) => servePath(deps, routes, request, response))
+    app.all(path, (request, response) => servePath(deps, routes, { request, response }))
   }
   app.use((request: Request, response: Response) =>
     serve({ deps, family: familyOf(request.path), request, response, cors: false }, () => {
@@ -50,22 +50,29 @@ export function createApp(deps: AppDeps): Express {
   return app
 }
 
-type Serving = {
+type Exchange = { readonly request: Request; readonly response: Response }
+
+type Serving = Exchange & {
   readonly deps: AppDeps
   readonly family: Family
-  readonly request: Request
-  readonly response: Response
   readonly cors: boolean
   readonly label?: string
 }
 
 // All routes of one path: the method picks one; another method is 405 and never executed.
-async function servePath(deps: AppDeps, routes: readonly Route[], request: Request, response: Response): Promise<void> {
+async function servePath(deps: AppDeps, routes: readonly Route[], { request, response }: Exchange): Promise<void> {
   const method = request.method.toLowerCase()
   const route = routes.find((candidate) => candidate.method === method)
   const cors = routes.some((candidate) => candidate.cors === 'temporal-ui')
   const family = route?.family ?? routes[0]?.family ?? 'wallet'
-  const serving: Serving = { deps, family, request, response, cors, label: `${method.toUpperCase()} ${routes[0]?.path ?? ''}` }
+  const serving: Serving = {
+    deps,
+    family,
+    request,
+    response,
+    cors,
+    label: `${method.toUpperCase()} ${routes[0]?.path ?? ''}`,
+  }
   await serve(serving, async (ids) => {
     if (cors && method === 'options') return preflight(request)
     if (!route) {
@@ -87,7 +94,10 @@ function preflight(request: Request): Reply {
   }
 }
 
-async function handle(deps: AppDeps, call: { route: Route; request: Request; response: Response; ids: RequestIds }): Promise<Reply> {
+async function handle(
+  deps: AppDeps,
+  call: { route: Route; request: Request; response: Response; ids: RequestIds },
+): Promise<Reply> {
   const { route, request, response, ids } = call
   const principal = await admit(deps, route, request)
   const params = parse(route.params, request.params, 'parameter')
@@ -97,7 +107,15 @@ async function handle(deps: AppDeps, call: { route: Route; request: Request; res
   const body = parse(route.body, raw ?? (route.body ? {} : undefined), 'body')
   const left = new AbortController()
   response.once('close', () => left.abort())
-  const reply = await route.handle({ params, query, body, request, ids, left: left.signal, principal: principal as Principal })
+  const reply = await route.handle({
+    params,
+    query,
+    body,
+    request,
+    ids,
+    left: left.signal,
+    principal,
+  })
   if (deps.checkReplies && 'status' in reply) checkReply(route, reply.status, reply.body)
   return reply
 }
@@ -134,7 +152,8 @@ function checkReply(route: Route, status: number, body: unknown): void {
   if (schema === undefined) throw new Error(`${route.method} ${route.path} answered the undeclared status ${status}.`)
   if (schema === null || schema === 'events') return
   const checked = schema.safeParse(JSON.parse(JSON.stringify(body)))
-  if (!checked.success) throw new Error(`${route.method} ${route.path} answered outside its schema: ${checked.error.message}`)
+  if (!checked.success)
+    throw new Error(`${route.method} ${route.path} answered outside its schema: ${checked.error.message}`)
 }
 
 // The frame around every request: ids out, door checks, reply or refusal, one log line, one metric.
@@ -157,7 +176,10 @@ async function serve(serving: Serving, work: (ids: RequestIds) => Promise<Reply>
     refuse(serving, thrown, ids)
   } finally {
     const seconds = (performance.now() - startedAt) / 1000
-    deps.metrics.observe('http_request', seconds, { route: serving.label ?? 'unknown', status: String(response.statusCode) })
+    deps.metrics.observe('http_request', seconds, {
+      route: serving.label ?? 'unknown',
+      status: String(response.statusCode),
+    })
   }
 }
 

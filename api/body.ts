@@ -10,7 +10,8 @@ export async function readJsonBody(request: IncomingMessage, bytesMax: number): 
   const hasBody = request.headers['transfer-encoding'] !== undefined || (declared !== undefined && declared !== '0')
   if (!hasBody) return undefined
   const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase()
-  if (type !== 'application/json') throw new GatewayError('content-type-unsupported', 'The body must be application/json.')
+  if (type !== 'application/json')
+    throw new GatewayError('content-type-unsupported', 'The body must be application/json.')
   if (request.headers['content-encoding'] !== undefined) {
     throw new GatewayError('content-type-unsupported', 'The body must not be compressed.')
   }

@@ -40,7 +40,8 @@ export function doorFacts(options: { publicUrl: string; port: number; temporalUi
 /** Refuses a foreign Host (DNS rebinding) and a foreign Origin. A request without Origin is no browser's. */
 export function checkDoor(request: IncomingMessage, facts: DoorFacts, servesTemporalUi: boolean): void {
   const host = request.headers.host?.toLowerCase()
-  if (host === undefined || !facts.hosts.has(host)) throw new GatewayError('host-refused', 'This host name is not served here.')
+  if (host === undefined || !facts.hosts.has(host))
+    throw new GatewayError('host-refused', 'This host name is not served here.')
   const origin = request.headers.origin
   if (origin === undefined || facts.origins.has(origin)) return
   if (servesTemporalUi && origin === facts.temporalUiOrigin) return

@@ -26,19 +26,24 @@ export function openApiDocument(routes: readonly Route[], version: string): Json
 
 function operationOf(route: Route): Json {
   const security = route.guard.kind === 'public' ? {} : { security: [{ bearer: [route.guard.permission] }] }
-  const body = route.body ? { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(route.body, 'input') } } } } : {}
+  const body = route.body
+    ? { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(route.body, 'input') } } } }
+    : {}
   return {
     summary: route.summary,
     parameters: [...parametersOf(route, 'path'), ...parametersOf(route, 'query')],
     ...security,
     ...body,
-    responses: Object.fromEntries(Object.entries(route.responses).map(([status, schema]) => [status, responseOf(schema)])),
+    responses: Object.fromEntries(
+      Object.entries(route.responses).map(([status, schema]) => [status, responseOf(schema)]),
+    ),
   }
 }
 
 function responseOf(schema: z.ZodType | null | 'events'): Json {
   if (schema === null) return { description: 'No body.' }
-  if (schema === 'events') return { description: 'Server-sent events.', content: { 'text/event-stream': { schema: { type: 'string' } } } }
+  if (schema === 'events')
+    return { description: 'Server-sent events.', content: { 'text/event-stream': { schema: { type: 'string' } } } }
   return { description: 'Success.', content: { 'application/json': { schema: schemaOf(schema, 'output') } } }
 }
 
@@ -55,6 +60,9 @@ function parametersOf(route: Route, where: 'path' | 'query'): Json[] {
 }
 
 function schemaOf(schema: z.ZodType, io: 'input' | 'output'): Json {
-  const { $schema: _dialect, ...json } = z.toJSONSchema(schema, { io, unrepresentable: 'any' }) as Record<string, unknown>
+  const { $schema: _dialect, ...json } = z.toJSONSchema(schema, { io, unrepresentable: 'any' }) as Record<
+    string,
+    unknown
+  >
   return json
 }

@@ -22,8 +22,10 @@ export function present(family: Family, thrown: unknown, requestId: string): Pre
   const details = error instanceof GatewayError ? allowed(error.details, problem.details ?? []) : {}
   const headers: Record<string, string> = {}
   const retryAfterMs = error instanceof GatewayError ? error.retryAfterMs : undefined
-  const retryAfter = retryAfterMs === undefined ? problem.retryAfterSeconds : Math.max(1, Math.ceil(retryAfterMs / 1000))
-  if (retryAfter !== undefined && (problem.status === 429 || problem.status === 503)) headers['retry-after'] = String(retryAfter)
+  const retryAfter =
+    retryAfterMs === undefined ? problem.retryAfterSeconds : Math.max(1, Math.ceil(retryAfterMs / 1000))
+  if (retryAfter !== undefined && (problem.status === 429 || problem.status === 503))
+    headers['retry-after'] = String(retryAfter)
   if (problem.status === 401) headers['www-authenticate'] = 'Bearer'
   const bodies: Record<Family, () => unknown> = {
     wallet: () => ({ error: problem.wire, code: problem.wire, message, ...details }),

@@ -31,7 +31,10 @@ export const Environment = z.object({
   GATEHOUSE_STATE_DIR: withDefault(z.string().min(1), '.gatehouse'),
   GATEHOUSE_TEMPORAL: withDefault(z.enum(['auto', 'path', 'build', 'download']), 'auto'),
   GATEHOUSE_ROLES: withDefault(
-    z.string().transform((text) => text.split(',').map((part) => part.trim())).pipe(z.array(z.enum(roles)).min(1)),
+    z
+      .string()
+      .transform((text) => text.split(',').map((part) => part.trim()))
+      .pipe(z.array(z.enum(roles)).min(1)),
     roles.join(','),
   ),
   GATEHOUSE_PUBLIC_URL: optional(url(['http:', 'https:'])),
@@ -105,7 +108,8 @@ function productionFaults(values: z.output<typeof Environment>): string[] {
   if (!values.ANTHROPIC_API_KEY) faults.push('ANTHROPIC_API_KEY: is required in production (no scripted model there)')
   if (!values.GATEHOUSE_MASTER_KEY) faults.push('GATEHOUSE_MASTER_KEY: is required in production')
   else if (/^(.)\1+$/.test(values.GATEHOUSE_MASTER_KEY)) faults.push('GATEHOUSE_MASTER_KEY: is a default value')
-  if (!values.GATEHOUSE_PUBLIC_URL?.startsWith('https:')) faults.push('GATEHOUSE_PUBLIC_URL: must be an https URL in production')
+  if (!values.GATEHOUSE_PUBLIC_URL?.startsWith('https:'))
+    faults.push('GATEHOUSE_PUBLIC_URL: must be an https URL in production')
   return faults
 }
 

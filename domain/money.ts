@@ -45,7 +45,10 @@ export function parseMicros(text: string): Micros | undefined {
 /** `2800n` → `"$0.0028"`: at least two decimals, at most six, for display only. */
 export function formatUsd(amount: Micros): string {
   const negative = amount < 0n
-  const absolute = negative ? -amount : amount
-  const fraction = (absolute % 1_000_000n).toString().padStart(6, '0').replace(/0{1,4}$/, '')
+  const absolute = negative ? 0n - amount : amount
+  const fraction = (absolute % 1_000_000n)
+    .toString()
+    .padStart(6, '0')
+    .replace(/0{1,4}$/, '')
   return `${negative ? '-' : ''}$${absolute / 1_000_000n}.${fraction}`
 }

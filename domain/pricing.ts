@@ -47,7 +47,10 @@ const promptTokens = (usage: TokenUsage) =>
 /** The rows of a model that hold on a day; several when the price is tiered by prompt size. */
 export function rowsOf(prices: readonly ModelPrice[], model: string, day: string): ModelPrice[] {
   const rows = prices.filter((price) => price.model === model && price.effectiveFrom <= day)
-  const newest = rows.map((row) => row.effectiveFrom).toSorted().at(-1)
+  const newest = rows
+    .map((row) => row.effectiveFrom)
+    .toSorted()
+    .at(-1)
   return rows
     .filter((row) => row.effectiveFrom === newest)
     .toSorted((a, b) => (a.promptTokensMax ?? Infinity) - (b.promptTokensMax ?? Infinity))

@@ -45,7 +45,12 @@ export type Answer<T> =
       readonly kind: 'refused'
       readonly code: Extract<
         ErrorCode,
-        'policy-refused' | 'revoked' | 'revocation-feed-stale' | 'insufficient-funds' | 'budget-exceeded' | 'turn-cancelled'
+        | 'policy-refused'
+        | 'revoked'
+        | 'revocation-feed-stale'
+        | 'insufficient-funds'
+        | 'budget-exceeded'
+        | 'turn-cancelled'
       >
       readonly reason: string
       readonly decision: Decision | null

@@ -10,14 +10,20 @@ export const Address = z
   .transform((text) => text.toLowerCase())
 
 /** Micro-USD: decimal string on the wire, bigint inside. */
-export const MicrosText = z.codec(z.string().regex(/^(0|[1-9]\d{0,18})$/, 'must be a decimal string of micro-USD'), z.bigint(), {
-  decode: (text) => parseMicros(text) ?? microsMax,
-  encode: (amount) => amount.toString(),
-})
+export const MicrosText = z.codec(
+  z.string().regex(/^(0|[1-9]\d{0,18})$/, 'must be a decimal string of micro-USD'),
+  z.bigint(),
+  {
+    decode: (text) => parseMicros(text) ?? microsMax,
+    encode: (amount) => amount.toString(),
+  },
+)
 
 export const microsText = (amount: Micros | bigint): string => amount.toString()
 
-export const Uuid = z.string().regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/, 'must be a lower-case UUID')
+export const Uuid = z
+  .string()
+  .regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/, 'must be a lower-case UUID')
 
 const count = (max: number, fallback: number) =>
   z

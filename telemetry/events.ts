@@ -4,7 +4,13 @@ import type { Logger } from './log.ts'
 import type { Metrics } from './metrics.ts'
 
 export type Events = {
-  readonly decisionMade: (fact: { action: string; kind: string; code?: string; rules: readonly string[]; seconds: number }) => void
+  readonly decisionMade: (fact: {
+    action: string
+    kind: string
+    code?: string
+    rules: readonly string[]
+    seconds: number
+  }) => void
   readonly challengeIssued: () => void
   readonly walletSignedIn: (fact: { walletId: bigint; credential: string }) => void
   readonly credentialRefused: (fact: { code: string; reason: string }) => void

@@ -42,7 +42,10 @@ export function createMetrics(): Metrics {
       histogram.sum += seconds
       histogram.count += 1
     },
-    text: () => [...[...counters].map(([key, value]) => `${key} ${value}`), ...[...histograms].flatMap(histogramLines)].join('\n') + '\n',
+    text: () =>
+      [...[...counters].map(([key, value]) => `${key} ${value}`), ...[...histograms].flatMap(histogramLines)].join(
+        '\n',
+      ) + '\n',
   }
 }
 

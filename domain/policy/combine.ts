@@ -37,7 +37,9 @@ export type Question = {
 
 /** Answers one question by the active policy. Pure: same question and policy, same decision. */
 export function decide(policy: PolicySet, question: Question): Decision {
-  const matched = policy.rules.filter((rule) => rule.phases.includes(question.facts.phase) && matches(rule.match, question))
+  const matched = policy.rules.filter(
+    (rule) => rule.phases.includes(question.facts.phase) && matches(rule.match, question),
+  )
   const base = { policyId: policy.policyId, version: policy.version, epoch: policy.epoch }
   const of = (kind: RuleEffect['kind']) => matched.filter((rule) => rule.effect.kind === kind)
   const made = (rules: readonly Rule[], fallback: string): Made => ({
@@ -75,7 +77,8 @@ function isMet(effect: RuleEffect, principal: Principal): boolean {
 function matches(match: RuleMatch, { principal, action, resource }: Question): boolean {
   return (
     (match.actions === undefined || match.actions.includes(action)) &&
-    (match.resources === undefined || match.resources.some((pattern) => covers(pattern, `${resource.kind}:${resource.name}`))) &&
+    (match.resources === undefined ||
+      match.resources.some((pattern) => covers(pattern, `${resource.kind}:${resource.name}`))) &&
     (match.classes === undefined || match.classes.includes(resource.effectClass)) &&
     (match.actors === undefined || (match.actors === 'some') === principal.actorChain.length > 0) &&
     (match.wallets === undefined || match.wallets.includes(principal.wallet)) &&

@@ -39,7 +39,14 @@ export type Rule = {
   readonly severity: 'critical' | 'high' | 'medium' | 'low'
 }
 
-export type Action = 'agent.read' | 'session.create' | 'chat.submit' | 'model.call' | 'tool.list' | 'tool.call' | 'codec.decode'
+export type Action =
+  | 'agent.read'
+  | 'session.create'
+  | 'chat.submit'
+  | 'model.call'
+  | 'tool.list'
+  | 'tool.call'
+  | 'codec.decode'
 
 /** What is acted on. `name` is `server/tool`, a model id, an agent id. */
 export type Resource = {

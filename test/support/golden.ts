@@ -6,7 +6,15 @@ import { expect } from 'vitest'
 
 const folder = fileURLToPath(new URL('../contracts/golden/', import.meta.url))
 
-const kept = ['content-type', 'cache-control', 'x-accel-buffering', 'allow', 'www-authenticate', 'x-dedupe', 'access-control-allow-origin']
+const kept = [
+  'content-type',
+  'cache-control',
+  'x-accel-buffering',
+  'allow',
+  'www-authenticate',
+  'x-dedupe',
+  'access-control-allow-origin',
+]
 const present = ['x-request-id', 'x-trace-id', 'x-span-id', 'x-turn-id', 'retry-after', 'set-cookie']
 
 /** Compares a raw reply with the golden file of the case. */
@@ -18,7 +26,9 @@ export async function expectGolden(name: string, reply: Response): Promise<void>
   }
   for (const header of present) if (reply.headers.has(header)) headers[header] = '<present>'
   const text = await reply.text()
-  const body = reply.headers.get('content-type')?.startsWith('text/event-stream') ? normaliseEvents(text) : normaliseBody(text)
+  const body = reply.headers.get('content-type')?.startsWith('text/event-stream')
+    ? normaliseEvents(text)
+    : normaliseBody(text)
   expectSame(name, { status: reply.status, headers, body })
 }
 

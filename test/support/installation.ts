@@ -44,7 +44,8 @@ export type InstallationOptions = {
 /** An environment without any vendor key or setting of ours. */
 export function scrubbedEnvironment(extra: Readonly<Record<string, string>> = {}): NodeJS.ProcessEnv {
   const kept = Object.entries(process.env).filter(
-    ([name]) => !/^(GATEHOUSE_|TEMPORAL_|ANTHROPIC_|OPENAI_|OTEL_|AWS_|DATABASE_URL$|VITEST|NODE_OPTIONS$)|_API_KEY$/.test(name),
+    ([name]) =>
+      !/^(GATEHOUSE_|TEMPORAL_|ANTHROPIC_|OPENAI_|OTEL_|AWS_|DATABASE_URL$|VITEST|NODE_OPTIONS$)|_API_KEY$/.test(name),
   )
   return { ...Object.fromEntries(kept), ...extra }
 }
@@ -110,7 +111,11 @@ function collect(child: ChildProcess) {
 }
 
 /** Polls until the condition holds; throws after the deadline. */
-export async function until(condition: () => Promise<boolean> | boolean, timeoutMs: number, each?: () => void): Promise<void> {
+export async function until(
+  condition: () => Promise<boolean> | boolean,
+  timeoutMs: number,
+  each?: () => void,
+): Promise<void> {
   const deadline = performance.now() + timeoutMs
   for (;;) {
     each?.()

@@ -17,7 +17,7 @@ export type ChatReply = {
 export type Person = {
   readonly address: string
   readonly token: string
-  readonly call: (method: string, path: string, body?: unknown, headers?: Record<string, string>) => Promise<Response>
+  readonly call: (method: string, path: string, body?: unknown) => Promise<Response>
   readonly json: (method: string, path: string, body?: unknown) => Promise<Record<string, unknown>>
   readonly balance: () => Promise<bigint>
   readonly openSession: (agentId?: string, model?: string) => Promise<string>
@@ -52,13 +52,12 @@ export async function signIn(base: string, privateKey: `0x${string}` = generateP
 }
 
 function personWith({ base, address, token }: { base: string; address: string; token: string }): Person {
-  const call: Person['call'] = (method, path, body, headers = {}) =>
+  const call: Person['call'] = (method, path, body) =>
     fetch(`${base}${path}`, {
       method,
       headers: {
         authorization: `Bearer ${token}`,
         ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-        ...headers,
       },
       ...(body === undefined ? {} : { body: JSON.stringify(body) }),
     })
@@ -112,7 +111,11 @@ export async function* readEvents(reply: Response): AsyncGenerator<ChatEvent> {
     for (const frame of frames) {
       const line = frame.split('\n').find((each) => each.startsWith('data: '))
       if (line === undefined) continue
-      const id = frame.split('\n').find((each) => each.startsWith('id: '))?.slice(4) ?? null
+      const id =
+        frame
+          .split('\n')
+          .find((each) => each.startsWith('id: '))
+          ?.slice(4) ?? null
       const { type, data } = JSON.parse(line.slice(6)) as { type: string; data: unknown }
       yield { id, type, data }
     }
@@ -125,7 +128,10 @@ export function textOf(reply: { readonly events: readonly ChatEvent[] }): string
 }
 
 /** The last event's data: `done` or `error`. */
-export function lastOf(reply: { readonly events: readonly ChatEvent[] }): { type: string; data: Record<string, unknown> } {
+export function lastOf(reply: { readonly events: readonly ChatEvent[] }): {
+  type: string
+  data: Record<string, unknown>
+} {
   const last = reply.events.at(-1)
   return { type: last?.type ?? 'none', data: (last?.data ?? {}) as Record<string, unknown> }
 }

@@ -3,7 +3,20 @@
 // must lie below folders that account can enter.
 import { createHash } from 'node:crypto'
 import { constants, accessSync } from 'node:fs'
-import { chmod, chown, cp, lstat, mkdir, readFile, realpath, rename, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import {
+  chmod,
+  chown,
+  cp,
+  lstat,
+  mkdir,
+  readFile,
+  realpath,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
@@ -11,7 +24,8 @@ import { dirname, join, relative } from 'node:path'
 /** Account that runs Postgres when we are the superuser: `nobody` on every Linux. */
 export const unprivileged = { uid: 65_534, gid: 65_534 }
 export const isSuperuser = (): boolean => process.getuid?.() === 0
-export const postgresAccount = (): { uid: number; gid: number } | Record<string, never> => (isSuperuser() ? unprivileged : {})
+export const postgresAccount = (): { uid: number; gid: number } | Record<string, never> =>
+  isSuperuser() ? unprivileged : {}
 
 const packageVersion = '18.4.0-beta.17'
 const socketPathBytesMax = 90 // sun_path holds 107 bytes, the socket's own name 20
@@ -30,7 +44,9 @@ export function packagedNative(): string {
   try {
     return join(dirname(createRequire(import.meta.url).resolve(name)), '..', 'native')
   } catch {
-    throw new Error(`No embedded Postgres for ${process.platform}-${process.arch} (${name} is not installed). Set DATABASE_URL.`)
+    throw new Error(
+      `No embedded Postgres for ${process.platform}-${process.arch} (${name} is not installed). Set DATABASE_URL.`,
+    )
   }
 }
 
@@ -110,7 +126,10 @@ async function copyNative(folder: string): Promise<string> {
 
 // The package makes these links in an install script, which npm may not run: they are made here whether it ran or not.
 async function completeLinks(native: string): Promise<void> {
-  const links = JSON.parse(await readFile(join(native, 'pg-symlinks.json'), 'utf8')) as { source: string; target: string }[]
+  const links = JSON.parse(await readFile(join(native, 'pg-symlinks.json'), 'utf8')) as {
+    source: string
+    target: string
+  }[]
   const inside = (path: string) => join(native, path.replace(/^native\//, ''))
   for (const { source, target } of links) {
     const link = inside(target)

@@ -54,8 +54,21 @@ async function prepareCluster(home: PostgresHome): Promise<string> {
   await writeFile(draft, `${password}\n`, { mode: 0o600 })
   await own(draft)
   await own(home.folder)
-  const flags = ['-U', 'gateway', '--auth=scram-sha-256', '--no-locale', '-E', 'UTF8', '--data-checksums', `--pwfile=${draft}`]
-  await promisify(execFile)(join(home.native, 'bin', 'initdb'), ['-D', data, ...flags], { ...postgresAccount(), cwd: '/', env: plainEnvironment() })
+  const flags = [
+    '-U',
+    'gateway',
+    '--auth=scram-sha-256',
+    '--no-locale',
+    '-E',
+    'UTF8',
+    '--data-checksums',
+    `--pwfile=${draft}`,
+  ]
+  await promisify(execFile)(join(home.native, 'bin', 'initdb'), ['-D', data, ...flags], {
+    ...postgresAccount(),
+    cwd: '/',
+    env: plainEnvironment(),
+  })
   await rm(draft)
   await writeFile(passwordFile, `${password}\n`, { mode: 0o600 })
   return password

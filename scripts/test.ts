@@ -1,0 +1,94 @@
+// `npm test`: every check and every suite, in order, to the end. A check counts as one; suites count by their runner's
+// report. The last line is the sum; anything failed, or a suite that ran nothing, fails the run.
+import { spawn } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+type Count = { passed: number; failed: number }
+
+const root = fileURLToPath(new URL('..', import.meta.url))
+const reports = mkdtempSync(join(tmpdir(), 'gatehouse-report-'))
+const bin = (name: string) => join(root, 'node_modules', '.bin', name)
+
+// Suites see no vendor key and no setting of this machine; a database given on purpose stays.
+const foreign = /^(GATEHOUSE_|TEMPORAL_|ANTHROPIC_|OPENAI_|OTEL_|AWS_|AZURE_|GOOGLE_)|_API_KEY$|^NODE_OPTIONS$/
+const environment = Object.fromEntries(Object.entries(process.env).filter(([name]) => !foreign.test(name)))
+
+const checks: readonly (readonly [string, readonly string[]])[] = [
+  ['format', [bin('oxfmt'), '--check', '.']],
+  ['lint', [bin('oxlint'), '--type-aware', '--deny-warnings']],
+  ['types', [bin('tsc'), '--noEmit', '-p', '.']],
+  ['unused code', [bin('knip')]],
+  ['versions', [process.execPath, '--import', 'tsx', 'scripts/check-versions.ts']],
+]
+
+// Suites with a Temporal server come last: a cold build of it runs beside the others.
+const suites: readonly (readonly [string, readonly string[]])[] = [
+  ['rooms', ['--exclude', 'test/{workflows,e2e,contracts}/**']],
+  ['durable', ['test/workflows']],
+  ['whole installations', ['test/e2e', 'test/contracts']],
+]
+
+async function run(command: readonly string[], quiet = false): Promise<{ code: number; text: string }> {
+  const [file = '', ...args] = command
+  const child = spawn(file, args, { cwd: root, env: environment, stdio: ['ignore', 'pipe', 'pipe'] })
+  let text = ''
+  const take = (chunk: Buffer) => {
+    text += chunk.toString('utf8')
+    if (!quiet) process.stdout.write(chunk)
+  }
+  child.stdout.on('data', take)
+  child.stderr.on('data', take)
+  const code = await new Promise<number>((resolve) => child.on('close', (value) => resolve(value ?? 1)))
+  return { code, text }
+}
+
+async function check(name: string, command: readonly string[]): Promise<Count> {
+  const startedAt = performance.now()
+  const { code, text } = await run(command, true)
+  const seconds = ((performance.now() - startedAt) / 1000).toFixed(1)
+  process.stdout.write(`${code === 0 ? 'ok  ' : 'FAIL'} ${name} (${seconds} s)\n${code === 0 ? '' : text}`)
+  return code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }
+}
+
+async function suite(name: string, filters: readonly string[]): Promise<Count> {
+  process.stdout.write(`\n== ${name}\n`)
+  const file = join(reports, `${name.replaceAll(' ', '-')}.json`)
+  const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`]
+  const { code } = await run([bin('vitest'), 'run', ...reporters, ...filters])
+  const report = readReport(file)
+  // A runner that failed outside a test, or ran none, is a failure of its own.
+  const extra = report.failed === 0 && (code !== 0 || report.passed === 0) ? 1 : 0
+  return { passed: report.passed, failed: report.failed + extra }
+}
+
+function readReport(file: string): Count {
+  try {
+    const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(readFileSync(file, 'utf8'))
+    return { passed: Number(numPassedTests), failed: Number(numFailedTests) + Number(numPendingTests) }
+  } catch {
+    return { passed: 0, failed: 1 }
+  }
+}
+
+const startedAt = performance.now()
+const counts: Count[] = []
+const temporal = run([process.execPath, '--import', 'tsx', 'scripts/find-temporal.ts'], true)
+for (const [name, command] of checks) counts.push(await check(name, command))
+for (const [name, filters] of suites) {
+  if (name === 'durable') {
+    const found = await temporal
+    process.stdout.write(`\n== Temporal CLI\n${found.text}`)
+    counts.push(found.code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 })
+    counts.push(await check('build', [process.execPath, '--import', 'tsx', 'scripts/build.ts']))
+  }
+  counts.push(await suite(name, filters))
+}
+rmSync(reports, { recursive: true, force: true })
+const sum = counts.reduce((all, count) => ({ passed: all.passed + count.passed, failed: all.failed + count.failed }))
+process.exitCode = sum.failed === 0 ? 0 : 1
+process.stdout.write(
+  `\nin ${((performance.now() - startedAt) / 1000).toFixed(0)} s\n${sum.passed} passed, ${sum.failed} failed\n`,
+)
