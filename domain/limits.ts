@@ -25,6 +25,7 @@ export const authRequestsPerMinuteMax = 30 // per address and per wallet
 export const permissionsMax = 32
 export const permissionCharsMax = 64
 export const membersMax = 10_000
+export const verifiedTokensMax = 10_000 // cache of verified tokens per process
 
 // Revocation.
 export const revocationFeedHeartbeatMs = 500

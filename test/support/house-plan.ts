@@ -14,6 +14,7 @@ export const plan: Readonly<Record<string, readonly string[]>> = {
     'portable',
     'npm:jose',
     'npm:viem',
+    'npm:zod',
     'npm:@temporalio/proto',
     'type:npm:@temporalio/common',
     'npm:node:crypto',

@@ -1,0 +1,158 @@
+// One authenticator: it picks the style by shape, never by trying all, and every style ends in one Principal. A token
+// that was verified before is found by its digest; expiry and revocation are looked at again on every hit.
+import { createHash } from 'node:crypto'
+import { keyIdOf, verifyAccessToken } from '../crypto/access-token.ts'
+import { verifyWalletToken, walletTokenId, walletTokenPrefix } from '../crypto/wallet-token.ts'
+import { insertNode, openWallet } from '../db/identity.ts'
+import type { Pool } from '../db/pool.ts'
+import { GatewayError, isErrorCode, toError } from '../domain/errors.ts'
+import { authorizationBytesMax, verifiedTokensMax } from '../domain/limits.ts'
+import type { Principal } from '../domain/principal.ts'
+import { firstRevoked, scopeName, type GateScope } from '../domain/revocation.ts'
+import type { Events } from '../telemetry/events.ts'
+import type { Clock, Epochs, Members } from './ports.ts'
+import type { SigningKeys } from './signing-keys.ts'
+
+export type AuthenticatorDeps = {
+  readonly pool: Pool
+  readonly keys: SigningKeys
+  readonly epochs: Epochs
+  readonly members: Members
+  readonly events: Events
+  readonly clock: Clock
+  readonly publicUrl: string
+}
+
+/** What a verified token says; roles and tenant are read anew for each request. */
+type Verified = Pick<Principal, 'wallet' | 'walletId' | 'permissions' | 'tokenId' | 'expiresAt'> & {
+  readonly usid: string
+  readonly epoch: number
+  readonly serverId?: string
+}
+
+export type Authenticate = (credentials: {
+  readonly authorizationHeaders: readonly string[]
+  readonly cookie: string | undefined
+}) => Promise<Principal>
+
+/** Builds the authenticator of a process. */
+export function createAuthenticator(deps: AuthenticatorDeps): Authenticate {
+  const cache = new Map<string, Verified>()
+  const remember = (digest: string, verified: Verified) => {
+    if (cache.size >= verifiedTokensMax) cache.delete(cache.keys().next().value ?? '')
+    cache.set(digest, verified)
+  }
+  return async (credentials) => {
+    try {
+      const token = tokenOf(credentials)
+      const digest = createHash('sha256').update(token).digest('base64')
+      const known = cache.get(digest)
+      const verified = known ?? (await verifyToken(deps, token))
+      if (!known) remember(digest, verified)
+      return principalFrom(deps, verified)
+    } catch (error) {
+      const fault = toError(error)
+      const code = error instanceof GatewayError && isErrorCode(error.code) ? error.code : 'internal'
+      deps.events.credentialRefused({ code, reason: fault.message })
+      throw error
+    }
+  }
+}
+
+// RFC 6750 §2: exactly one credential. The cookie counts only where the route accepts it and no header is sent.
+function tokenOf({ authorizationHeaders, cookie }: Parameters<Authenticate>[0]): string {
+  const [header] = authorizationHeaders
+  if (authorizationHeaders.length > 1)
+    throw new GatewayError('credential-malformed', 'There are several Authorization headers.')
+  if (header === undefined) {
+    if (cookie === undefined || cookie === '') throw new GatewayError('credential-missing', 'No credential was sent.')
+    return cookie
+  }
+  if (header.length > authorizationBytesMax)
+    throw new GatewayError('credential-malformed', 'The credential is too long.')
+  const match = /^Bearer ([A-Za-z0-9._~+/=-]+)$/i.exec(header)
+  if (!match?.[1]) throw new GatewayError('credential-malformed', 'The credential is not a bearer token.')
+  return match[1]
+}
+
+async function verifyToken(deps: AuthenticatorDeps, token: string): Promise<Verified> {
+  return token.startsWith(walletTokenPrefix) ? verifyWallet(deps, token) : verifySession(deps, token)
+}
+
+async function verifyWallet(deps: AuthenticatorDeps, token: string): Promise<Verified> {
+  const payload = await verifyWalletToken(token, { domain: new URL(deps.publicUrl).host, now: deps.clock() })
+  const tokenId = walletTokenId(payload)
+  const usid = tokenId.slice(0, 32) // the session of a stateless token is named by the token
+  const walletId = await openWallet(deps.pool, payload.wallet)
+  const expiresAt = new Date(payload.expiry * 1000)
+  const { tenant } = deps.members.of(payload.wallet)
+  await insertNode(deps.pool, {
+    id: usid,
+    kind: 'usid',
+    parentId: null,
+    tenant,
+    walletId,
+    subject: payload.wallet,
+    expiresAt,
+  })
+  return {
+    wallet: payload.wallet,
+    walletId,
+    permissions: payload.permissions,
+    tokenId,
+    expiresAt,
+    usid,
+    epoch: payload.epoch,
+    ...(payload.server_id === undefined ? {} : { serverId: payload.server_id }),
+  }
+}
+
+async function verifySession(deps: AuthenticatorDeps, token: string): Promise<Verified> {
+  const key = await deps.keys.find(keyIdOf(token))
+  if (!key || key.purpose !== 'access-token')
+    throw new GatewayError('credential-invalid', 'No key of ours signed this.')
+  const expected = { issuer: deps.publicUrl, audience: deps.publicUrl, now: deps.clock(), publicKey: key.key }
+  const claims = verifyAccessToken(token, expected)
+  return {
+    wallet: claims.sub,
+    walletId: await openWallet(deps.pool, claims.sub),
+    permissions: ['*:*'],
+    tokenId: claims.jti,
+    expiresAt: new Date(claims.exp * 1000),
+    usid: claims.sid,
+    epoch: claims.epoch,
+  }
+}
+
+function principalFrom(deps: AuthenticatorDeps, verified: Verified): Principal {
+  if (verified.expiresAt <= deps.clock()) throw new GatewayError('credential-expired', 'The credential has expired.')
+  const { tenant, roles } = deps.members.of(verified.wallet)
+  const gate: GateScope[] = [
+    { scope: scopeName('global', 'all'), epoch: 0 },
+    { scope: scopeName('session', verified.usid), epoch: 0 },
+    { scope: scopeName('tenant', tenant), epoch: 0 },
+    { scope: scopeName('token', verified.tokenId), epoch: 0 },
+    { scope: scopeName('user', verified.wallet), epoch: 0 },
+    { scope: scopeName('wallet', verified.wallet), epoch: verified.epoch },
+  ]
+  if (firstRevoked(gate, deps.epochs.epochOf) !== undefined) {
+    throw new GatewayError('credential-revoked', 'The credential was revoked.')
+  }
+  return {
+    tenant,
+    subject: { kind: 'human', id: verified.wallet },
+    wallet: verified.wallet,
+    walletId: verified.walletId,
+    actorChain: [],
+    scopes: [],
+    roles,
+    permissions: verified.permissions,
+    ...(verified.serverId === undefined ? {} : { serverId: verified.serverId }),
+    proof: { kind: 'none' },
+    assurance: 1,
+    sessionIds: { usid: verified.usid },
+    gate,
+    tokenId: verified.tokenId,
+    expiresAt: verified.expiresAt,
+  }
+}

@@ -1,0 +1,126 @@
+// The installation's signing keys: ES256 for access tokens, Ed25519 for the audit chain. Rows in Postgres, private parts
+// sealed, shared by all replicas; one is active per purpose, retired ones still verify.
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
+import type { Seal } from '../crypto/seal.ts'
+import { canonicalJson } from '../crypto/portable/canonical-json.ts'
+import type { Pool } from '../db/pool.ts'
+import {
+  activateSigningKey,
+  listSigningKeys,
+  lockSigningKeys,
+  type KeyPurpose,
+  type SigningKeyRow,
+} from '../db/signing-key.ts'
+import { inTransaction } from '../db/transaction.ts'
+import { invariant } from '../domain/errors.ts'
+import type { Clock } from './ports.ts'
+
+export type PublicKey = {
+  readonly kid: string
+  readonly purpose: KeyPurpose
+  readonly jwk: Readonly<Record<string, unknown>>
+  readonly key: KeyObject
+}
+
+export type SigningKeys = {
+  readonly active: (purpose: KeyPurpose) => { readonly kid: string; readonly privateKey: KeyObject }
+  /** Signature over the bytes by the active key: Ed25519 for `audit`, ES256 (r‖s) for `access-token`. */
+  readonly sign: (purpose: KeyPurpose, bytes: Uint8Array) => { readonly kid: string; readonly signature: Buffer }
+  /** All keys of a purpose, retired ones too. */
+  readonly publicKeys: (purpose: KeyPurpose) => readonly PublicKey[]
+  /** A key by id; an unknown id reloads the rows at most once per 30 s. */
+  readonly find: (kid: string) => Promise<PublicKey | undefined>
+  /** Makes a new active key; replicas learn of it from its first signature. */
+  readonly rotate: (purpose: KeyPurpose) => Promise<string>
+}
+
+const purposes: readonly KeyPurpose[] = ['access-token', 'audit']
+const reloadMs = 30_000
+
+type Loaded = PublicKey & { readonly privateKey: KeyObject; readonly active: boolean }
+
+/** Loads the keys, making what is missing under a lock. */
+export async function createSigningKeys(deps: { pool: Pool; seal: Seal; clock: Clock }): Promise<SigningKeys> {
+  let keys = await load(deps)
+  let loadedAt = deps.clock().getTime()
+  const missing = purposes.filter((purpose) => !keys.some((key) => key.purpose === purpose && key.active))
+  if (missing.length > 0) {
+    await create(deps, missing, false)
+    keys = await load(deps)
+  }
+  const active = (purpose: KeyPurpose) => {
+    const key = keys.find((candidate) => candidate.purpose === purpose && candidate.active)
+    invariant(key, 'Every purpose has an active key.')
+    return key
+  }
+  return {
+    active,
+    sign(purpose, bytes) {
+      const { kid, privateKey } = active(purpose)
+      const signature =
+        purpose === 'audit'
+          ? sign(null, bytes, privateKey)
+          : sign('sha256', bytes, { key: privateKey, dsaEncoding: 'ieee-p1363' })
+      return { kid, signature }
+    },
+    publicKeys: (purpose) => keys.filter((key) => key.purpose === purpose),
+    async find(kid) {
+      const known = keys.find((key) => key.kid === kid)
+      if (known || deps.clock().getTime() - loadedAt < reloadMs) return known
+      loadedAt = deps.clock().getTime()
+      keys = await load(deps)
+      return keys.find((key) => key.kid === kid)
+    },
+    async rotate(purpose) {
+      await create(deps, [purpose], true)
+      keys = await load(deps)
+      return active(purpose).kid
+    },
+  }
+}
+
+async function create(
+  deps: { pool: Pool; seal: Seal },
+  wanted: readonly KeyPurpose[],
+  replace: boolean,
+): Promise<void> {
+  await inTransaction(deps.pool, async (client) => {
+    await lockSigningKeys(client)
+    const rows = await listSigningKeys(client)
+    for (const purpose of wanted) {
+      // Another process may have been first while we waited for the lock.
+      if (!replace && rows.some((row) => row.purpose === purpose && row.state === 'active')) continue
+      await activateSigningKey(client, generate(deps.seal, purpose))
+    }
+  })
+}
+
+function generate(seal: Seal, purpose: KeyPurpose): Omit<SigningKeyRow, 'state'> {
+  const pair = purpose === 'audit' ? generateKeyPairSync('ed25519') : generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const jwk = pair.publicKey.export({ format: 'jwk' })
+  const kid = thumbprint(jwk)
+  const algorithm = purpose === 'audit' ? 'EdDSA' : 'ES256'
+  const sealed = seal.seal(`signing-key/${kid}`, pair.privateKey.export({ format: 'der', type: 'pkcs8' }))
+  return { kid, purpose, algorithm, publicJwk: { ...jwk, kid, alg: algorithm, use: 'sig' }, sealed }
+}
+
+/** RFC 7638 §3: SHA-256 over the required members in lexicographic order. */
+function thumbprint(jwk: Readonly<Record<string, unknown>>): string {
+  const { crv, kty, x, y } = jwk
+  return createHash('sha256').update(canonicalJson({ crv, kty, x, y })).digest('base64url')
+}
+
+async function load({ pool, seal }: { pool: Pool; seal: Seal }): Promise<Loaded[]> {
+  return (await listSigningKeys(pool)).map((row) => ({
+    kid: row.kid,
+    purpose: row.purpose,
+    jwk: row.publicJwk,
+    key: createPublicKey({ key: row.publicJwk, format: 'jwk' }),
+    privateKey: createPrivateKey({
+      key: seal.open(`signing-key/${row.kid}`, row.sealed),
+      format: 'der',
+      type: 'pkcs8',
+    }),
+    active: row.state === 'active',
+  }))
+}
