@@ -74,6 +74,7 @@ export const toolCallMs = 60_000
 export const toolListMs = 10_000
 export const toolsPerServerMax = 1_000
 export const toolServersMax = 100
+export const toolServerRestMs = 1_000 // after a failed connect
 export const toolAttemptsMax = 3
 
 // Audit.
