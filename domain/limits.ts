@@ -31,6 +31,7 @@ export const verifiedTokensMax = 10_000 // cache of verified tokens per process
 export const revocationFeedHeartbeatMs = 500
 export const revocationFeedStaleMs = 2_000 // an older feed refuses effects
 export const gateScopesMax = 16 // scopes locked by one attempt
+export const revocationPageRows = 5_000 // rows of one page of the whole set
 
 // Chat.
 export const messageCharsMax = 200_000
