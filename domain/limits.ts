@@ -50,6 +50,9 @@ export const turnAcceptMs = 10_000 // the door waits this long for the workflow 
 export const turnSubmittedSweepMs = 60_000
 export const turnReplayWindowMs = 30_000 // undelivered `done` is replayed within this time
 
+// Money.
+export const faucetMicros = 10_000_000n // ten dollars of play money, once per wallet
+
 // Streams.
 export const streamKeepAliveMs = 15_000
 export const streamReadChunksMax = 500
@@ -76,6 +79,9 @@ export const toolListMs = 10_000
 export const toolsPerServerMax = 1_000
 export const toolServersMax = 100
 export const toolServerRestMs = 1_000 // after a failed connect
+export const toolListCacheMs = 10_000
+export const toolSchemaBytesBound = 24_000 // what the tools of one agent may add to a request, for reservations
+export const tokenBytesMin = 1 // a token is at least a byte: bytes bound tokens
 export const toolAttemptsMax = 3
 
 // Audit.

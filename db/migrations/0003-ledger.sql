@@ -44,6 +44,7 @@ CREATE UNIQUE INDEX one_resolution ON transfer (pending_id) WHERE op IN ('post',
 CREATE INDEX transfer_debit ON transfer (debit, seq);
 CREATE INDEX transfer_credit ON transfer (credit, seq);
 CREATE INDEX transfer_pending ON transfer (at) WHERE op = 'pending';
+CREATE INDEX transfer_workflow ON transfer (workflow_id) WHERE op = 'pending';
 
 CREATE FUNCTION refuse_rewrite() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN

@@ -1,0 +1,219 @@
+// One tool call of a turn, through the same pipeline as any other. A refusal or a failure becomes a result that the
+// model reads; only a stop of the whole turn ends it.
+import { Context } from '@temporalio/activity'
+import { excessId, postId, turnHoldId, voidId } from '../crypto/turn-ids.ts'
+import { insertMessage, lockTurn, postHold, readMessage, voidHold, writeTotals } from '../db/turn-step.ts'
+import { inTransaction } from '../db/transaction.ts'
+import { GatewayError, invariant } from '../domain/errors.ts'
+import { heartbeatMs, toolAttemptsMax, toolCallMs, toolCallsPerTurnMax } from '../domain/limits.ts'
+import { noUsage, plans, toolReservation } from '../domain/pricing.ts'
+import { splitToolName } from '../domain/tool.ts'
+import type { Answer, Call } from '../gateway/call.ts'
+import type { Recorder } from '../gateway/ports.ts'
+import type { KnownTool } from '../gateway/tool-offer.ts'
+import { Blocks } from '../schemas/model.ts'
+import type { ToolOutcome } from '../schemas/tool.ts'
+import { turnStreamId } from '../workflows/contract.ts'
+import type { ActivityDeps } from './deps.ts'
+import { toFailure, verdictOf } from './failure.ts'
+import { totalsAfter, type ToolCallRef } from './model.ts'
+import { tryName, turnContext, type StepRef, type TurnContext } from './turn-context.ts'
+
+export type ToolActivities = ReturnType<typeof createToolActivities>
+
+type Asked = { readonly ref: StepRef & ToolCallRef; readonly name: string; readonly input: unknown }
+
+export function createToolActivities(deps: ActivityDeps) {
+  return {
+    async callTool(ref: StepRef & ToolCallRef): Promise<void> {
+      const context = Context.current()
+      const beat = setInterval(() => context.heartbeat(), heartbeatMs)
+      try {
+        await callTool(deps, ref)
+      } catch (error) {
+        if (context.cancellationSignal.aborted) await context.cancelled
+        throw toFailure(error)
+      } finally {
+        clearInterval(beat)
+      }
+    },
+  }
+}
+
+async function callTool(deps: ActivityDeps, ref: StepRef & ToolCallRef): Promise<void> {
+  const asked = await readAsked(deps, ref)
+  const stored = await readMessage(deps.pool, {
+    turnId: ref.turnId,
+    kind: 'tool',
+    step: ref.step,
+    position: ref.position,
+  })
+  if (stored) return tell(deps, asked, outcomeOfRow(stored.content))
+  const facts = await turnContext(deps, ref.turnId)
+  const outcome = await runTool(deps, asked, facts)
+  deps.crashPoint('tool-after-record')
+  await tell(deps, asked, outcome)
+}
+
+async function readAsked(deps: ActivityDeps, ref: StepRef & ToolCallRef): Promise<Asked> {
+  const row = await readMessage(deps.pool, { turnId: ref.turnId, kind: 'assistant', step: ref.step, position: 0 })
+  const block = Blocks.parse(row?.content ?? []).find((each) => each.type === 'tool_use' && each.id === ref.toolCallId)
+  invariant(block?.type === 'tool_use', 'A tool call was asked for in a stored message.')
+  return { ref, name: block.name, input: block.input }
+}
+
+function outcomeOfRow(content: unknown): ToolOutcome {
+  const [block] = Blocks.parse(content)
+  invariant(block?.type === 'tool_result', 'A tool message holds its result.')
+  return { text: block.content, isError: block.isError }
+}
+
+async function tell({ bus }: ActivityDeps, { ref, name }: Asked, { text, isError }: ToolOutcome): Promise<void> {
+  const body = { id: ref.toolCallId, name, isError, result: text }
+  await bus.append({ streamId: turnStreamId(ref.turnId), kind: 'tool_result', body })
+}
+
+async function runTool(deps: ActivityDeps, asked: Asked, facts: TurnContext): Promise<ToolOutcome> {
+  const tool = await knownTool(deps, asked, facts)
+  if ('isError' in tool) return recordRefusal(deps, asked, tool)
+  const context = Context.current()
+  try {
+    const answer = await deps.pipeline.run(callOf(asked, facts, tool), async ({ signal }) => {
+      const outcome = await deps.tools.call({
+        server: tool.server,
+        tool: tool.name,
+        args: asked.input,
+        signal,
+        timeoutMs: toolCallMs,
+      })
+      deps.crashPoint('tool-before-record')
+      return { value: outcome, output: outcome.text, record: recordOutcome(deps, asked, outcome) }
+    })
+    return answer.kind === 'done' ? answer.value : await recordRefusal(deps, asked, refusalOf(answer))
+  } catch (error) {
+    if (!(error instanceof GatewayError) || error.code === 'revoked' || context.cancellationSignal.aborted) throw error
+    // A read may be tried again; a write may not, because nobody knows whether it happened.
+    const again =
+      verdictOf(error.code) === 'retryable' && tool.effectClass === 'read' && context.info.attempt < toolAttemptsMax
+    if (again) throw error
+    return recordRefusal(deps, asked, { text: `${error.code}: ${error.message}`, isError: true })
+  }
+}
+
+// A model may name anything; only what a server of this agent lists now is called.
+async function knownTool(
+  deps: ActivityDeps,
+  { name, ref }: Asked,
+  { agent, turn }: TurnContext,
+): Promise<KnownTool | ToolOutcome> {
+  const split = splitToolName(name)
+  const listed = split && agent.servers.includes(split.server)
+  const tool = listed
+    ? await deps.offer.find(split.server, split.tool, Context.current().cancellationSignal).catch(() => undefined)
+    : undefined
+  if (!tool) return { text: `tool-unknown: there is no tool ${name} here.`, isError: true }
+  if (turn.toolCalls + ref.position >= toolCallsPerTurnMax)
+    return { text: `The turn may make ${toolCallsPerTurnMax} tool calls.`, isError: true }
+  return tool
+}
+
+function refusalOf(answer: Exclude<Answer<ToolOutcome>, { kind: 'done' }>): ToolOutcome {
+  if (answer.kind === 'held') {
+    return {
+      text: `approval-required (${answer.decision.ruleIds.join(', ')}): ${answer.decision.reason}`,
+      isError: true,
+    }
+  }
+  const ends = answer.code === 'revoked' || answer.code === 'turn-cancelled' || answer.code === 'insufficient-funds'
+  if (ends || answer.code === 'revocation-feed-stale') throw new GatewayError(answer.code, answer.reason)
+  const rules = answer.decision?.ruleIds.join(', ') ?? ''
+  return { text: `${answer.code}${rules === '' ? '' : ` (${rules})`}: ${answer.reason}`, isError: true }
+}
+
+function callOf({ ref, input }: Asked, { turn, agent, principal }: TurnContext, tool: KnownTool): Call {
+  const holdId = turnHoldId({ ...ref, n: 0 })
+  const reference = `${tool.server}/${tool.name}`
+  return {
+    principal,
+    session: { id: turn.sessionId, risk: 0 },
+    action: 'tool.call',
+    resource: { kind: 'tool', name: reference, effectClass: tool.effectClass, owner: turn.wallet },
+    facts: { phase: 'call', arguments: input },
+    origin: 'chat',
+    effectKey: `${ref.turnId}:${ref.toolCallId}`,
+    attempt: Context.current().info.attempt,
+    turn: { turnId: ref.turnId, try: ref.try, step: ref.step },
+    hold: {
+      id: holdId,
+      revenue: 3,
+      amountMicros: toolReservation(plans.managed),
+      code: 11,
+      agentId: agent.id,
+      workflowId: tryName(ref),
+      meta: { turnId: ref.turnId, step: ref.step, tool: reference },
+    },
+    signal: Context.current().cancellationSignal,
+  }
+}
+
+const resultBlock = (ref: ToolCallRef, { text, isError }: ToolOutcome) => [
+  { type: 'tool_result', toolUseId: ref.toolCallId, content: text, isError },
+]
+
+// A tool that answered is charged, also when its answer is an error of its own: a usable result reached the caller.
+function recordOutcome(deps: ActivityDeps, { ref }: Asked, outcome: ToolOutcome): Recorder {
+  return async (client) => {
+    const turn = await lockTurn(client, ref.turnId)
+    invariant(turn, 'A running turn exists.')
+    const message = {
+      sessionId: turn.sessionId,
+      turnId: ref.turnId,
+      kind: 'tool',
+      step: ref.step,
+      position: ref.position,
+      content: resultBlock(ref, outcome),
+      stopReason: null,
+      usage: undefined,
+    } as const
+    if (!(await insertMessage(client, message)))
+      throw new GatewayError('turn-conflict', 'The call was recorded by another attempt.')
+    const stepPicos = plans.managed.picosPerToolCall
+    const totals = totalsAfter(turn, { picosAdded: stepPicos, usage: noUsage, toolCalls: 1 })
+    await writeTotals(client, ref.turnId, totals)
+    const holdId = turnHoldId({ ...ref, n: 0 })
+    const amountMicros = totals.postedMicros - turn.postedMicros
+    const meta = { turnId: ref.turnId, step: ref.step, picos: stepPicos.toString(), plan: plans.managed.id }
+    const posted = await postHold(client, {
+      postId: postId(holdId),
+      holdId,
+      excessId: excessId(holdId),
+      amountMicros,
+      code: 11,
+      meta,
+    })
+    invariant(posted === 'ok', `Posting a tool call answered ${posted}.`)
+    deps.events.chargePosted({ kind: 'tool', micros: amountMicros, turnId: ref.turnId })
+  }
+}
+
+// Nothing usable came back: the model reads why, the hold is voided, nothing is charged.
+async function recordRefusal(deps: ActivityDeps, { ref }: Asked, outcome: ToolOutcome): Promise<ToolOutcome> {
+  await inTransaction(deps.pool, async (client) => {
+    const turn = await lockTurn(client, ref.turnId)
+    invariant(turn, 'A running turn exists.')
+    const holdId = turnHoldId({ ...ref, n: 0 })
+    await voidHold(client, { voidId: voidId(holdId), holdId, reason: 'no-result' })
+    const message = {
+      sessionId: turn.sessionId,
+      turnId: ref.turnId,
+      kind: 'tool',
+      step: ref.step,
+      position: ref.position,
+      content: resultBlock(ref, outcome),
+      stopReason: null,
+      usage: undefined,
+    } as const
+    await insertMessage(client, message)
+  })
+  return outcome
+}

@@ -1,0 +1,172 @@
+// The golden suite: one raw request per contract row that is served, compared with a committed reply. It runs against a
+// whole installation, so that a row is green only when a client of that shape would be served.
+import { privateKeyToAccount, generatePrivateKey } from 'viem/accounts'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { expectGolden } from '../support/golden.ts'
+import { startInstallation, type Installation } from '../support/installation.ts'
+import { signIn, type Person } from '../support/person.ts'
+import { readFileSync } from 'node:fs'
+
+let house: Installation
+let base: string
+let person: Person
+let other: Person
+let operator: Person
+let sessionId: string
+
+beforeAll(async () => {
+  house = await startInstallation()
+  const run = await house.run()
+  base = run.api[0] ?? ''
+  person = await signIn(base)
+  other = await signIn(base)
+  const maintainer = run.demo.find((identity) => identity.name === 'maintainer')
+  operator = await signIn(base, readFileSync(maintainer?.keyFile ?? '', 'utf8').trim() as `0x${string}`)
+  await person.json('POST', '/wallet/faucet')
+  sessionId = await person.openSession()
+}, 120_000)
+
+afterAll(async () => {
+  await house[Symbol.asyncDispose]()
+}, 30_000)
+
+const post = (path: string, body: unknown, headers: Record<string, string> = {}) =>
+  fetch(`${base}${path}`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json', ...headers },
+    body: JSON.stringify(body),
+  })
+
+test.each(['/auth', '/api/auth'])('2 challenge and verify under %s', async (prefix) => {
+  const account = privateKeyToAccount(generatePrivateKey())
+  const name = prefix.slice(1).replace('/', '-')
+  const challenge = await fetch(`${base}${prefix}/challenge?walletAddress=${account.address}`)
+  const copy = challenge.clone()
+  await expectGolden(`2-${name}-challenge`, challenge)
+  const { nonce, message } = (await copy.json()) as { nonce: string; message: string }
+  const body = { walletAddress: account.address, nonce, signature: await account.signMessage({ message }) }
+  await expectGolden(`2-${name}-verify`, await post(`${prefix}/verify`, body))
+  await expectGolden(`2-${name}-verify-again`, await post(`${prefix}/verify`, body))
+})
+
+test('2 token-message and create-token', async () => {
+  const account = privateKeyToAccount(generatePrivateKey())
+  const expiresAt = new Date(Date.now() + 86_400_000).toISOString()
+  const query = new URLSearchParams({ walletAddress: account.address, expiresAt, permissions: 'chat:*,wallet:read' })
+  const rendered = await fetch(`${base}/api/auth/token-message?${query.toString()}`)
+  const copy = rendered.clone()
+  await expectGolden('2-token-message', rendered)
+  const { message } = (await copy.json()) as { message: string }
+  const signature = await account.signMessage({ message })
+  const permissions = ['chat:*', 'wallet:read']
+  await expectGolden(
+    '2-create-token',
+    await post('/api/auth/create-token', { walletAddress: account.address, signature, expiresAt, permissions }),
+  )
+})
+
+test('2 revoke ends a token at once', async () => {
+  const someone = await signIn(base)
+  await expectGolden('2-revoke', await someone.call('POST', '/api/auth/revoke', { all: true }))
+  await expectGolden('2-revoked', await someone.call('GET', '/wallet/balance'))
+})
+
+test('2 link gives a single-use address', async () => {
+  const linked = await operator.call('POST', '/auth/link', {})
+  const { url } = (await linked.clone().json()) as { url: string }
+  await expectGolden('2-link', linked)
+  expect((await fetch(url, { redirect: 'manual' })).status).toBe(302)
+  await expectGolden('2-link-again', await fetch(url, { redirect: 'manual' }))
+})
+
+test('3 the key set', async () => {
+  const reply = await fetch(`${base}/.well-known/jwks.json`)
+  const { keys } = (await reply.json()) as { keys: Record<string, unknown>[] }
+  expect(keys[0]).toMatchObject({ kty: 'EC', crv: 'P-256', alg: 'ES256', use: 'sig' })
+  expect(keys.every((key) => !('d' in key))).toBe(true)
+})
+
+test('4 agents, list and detail', async () => {
+  await expectGolden('4-agents', await fetch(`${base}/agents`))
+  await expectGolden('4-agent', await fetch(`${base}/agents/assistant`))
+  await expectGolden('4-agent-unknown', await fetch(`${base}/agents/nobody`))
+})
+
+test('5 sessions: create, list, get, delete', async () => {
+  await expectGolden(
+    '5-session-create',
+    await person.call('POST', '/agents/assistant/sessions', { model: 'scripted-1' }),
+  )
+  await expectGolden(
+    '5-session-unknown-model',
+    await person.call('POST', '/agents/assistant/sessions', { model: 'nothing-9' }),
+  )
+  await expectGolden('5-session-foreign', await other.call('GET', `/agents/assistant/sessions/${sessionId}`))
+  const mine = await signIn(base)
+  const id = await mine.openSession()
+  await expectGolden('5-sessions', await mine.call('GET', '/agents/assistant/sessions'))
+  await expectGolden('5-wallet-sessions', await mine.call('GET', '/wallet/sessions'))
+  await expectGolden('5-session', await mine.call('GET', `/agents/assistant/sessions/${id}`))
+  await expectGolden('5-session-delete', await mine.call('DELETE', `/agents/assistant/sessions/${id}`))
+  await expectGolden('5-session-deleted', await mine.call('GET', `/agents/assistant/sessions/${id}`))
+})
+
+test('5 chat answers with events, and replays the turn to a viewer', async () => {
+  const path = `/agents/assistant/sessions/${sessionId}/chat`
+  const reply = await person.call('POST', path, { message: 'add 2 and 40 with the tool' })
+  const turnId = reply.headers.get('x-turn-id') ?? ''
+  await expectGolden('5-chat', reply)
+  await expectGolden(
+    '5-turn-stream',
+    await person.call('GET', `/agents/assistant/sessions/${sessionId}/turns/${turnId}/stream`),
+  )
+  await expectGolden('5-chat-empty', await person.call('POST', path, { message: '' }))
+  const poor = await signIn(base)
+  const theirs = await poor.openSession()
+  await expectGolden(
+    '5-chat-no-funds',
+    await poor.call('POST', `/agents/assistant/sessions/${theirs}/chat`, { message: 'hello' }),
+  )
+})
+
+test('6 wallet balance and transactions', async () => {
+  const fresh = await signIn(base)
+  await expectGolden('6-balance', await fresh.call('GET', '/wallet/balance'))
+  await expectGolden('6-faucet', await fresh.call('POST', '/wallet/faucet'))
+  await expectGolden('6-faucet-again', await fresh.call('POST', '/wallet/faucet'))
+  await expectGolden('6-transactions', await fresh.call('GET', '/wallet/transactions?limit=10'))
+  await expectGolden('6-transactions-bad-page', await fresh.call('GET', '/wallet/transactions?limit=100000'))
+})
+
+test('1.2 and 1.3: what is refused says why in the family of the route', async () => {
+  await expectGolden('1-no-credential', await fetch(`${base}/wallet/balance`))
+  await expectGolden(
+    '1-bad-credential',
+    await fetch(`${base}/wallet/balance`, { headers: { authorization: 'Bearer garbage' } }),
+  )
+  await expectGolden('1-route-unknown', await fetch(`${base}/nowhere`))
+  await expectGolden('1-method', await fetch(`${base}/auth/verify`))
+  await expectGolden(
+    '1-not-json',
+    await fetch(`${base}/auth/verify`, { method: 'POST', body: 'x', headers: { 'content-type': 'text/plain' } }),
+  )
+  await expectGolden(
+    '1-malformed',
+    await fetch(`${base}/auth/verify`, { method: 'POST', body: '{', headers: { 'content-type': 'application/json' } }),
+  )
+  await expectGolden('1-origin', await fetch(`${base}/agents`, { headers: { origin: 'http://elsewhere.example' } }))
+})
+
+test('10 health, ready, documents for operators only, and the codec', async () => {
+  await expectGolden('10-health', await fetch(`${base}/health`))
+  await expectGolden('10-ready', await fetch(`${base}/ready`))
+  await expectGolden('10-openapi-refused', await person.call('GET', '/openapi.json'))
+  expect((await operator.call('GET', '/openapi.json')).status).toBe(200)
+  await expectGolden('10-codec-refused', await person.call('POST', '/temporal/codec/decode', { payloads: [] }))
+  const encoded = await operator.call('POST', '/temporal/codec/encode', {
+    payloads: [{ metadata: { encoding: btoa('json/plain') }, data: btoa('"hello"') }],
+  })
+  const { payloads } = (await encoded.json()) as { payloads: { metadata: Record<string, string> }[] }
+  expect(atob(payloads[0]?.metadata['encoding'] ?? '')).toBe('binary/encrypted')
+  await expectGolden('10-codec-decode', await operator.call('POST', '/temporal/codec/decode', { payloads }))
+})

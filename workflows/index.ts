@@ -1,0 +1,3 @@
+// The bundle's entry: every exported function is a workflow type.
+export { agentTurn } from './agent-turn.ts'
+export { chatSession } from './chat-session.ts'
