@@ -180,7 +180,7 @@ async function readAnswer(deps: ActivityDeps, { ref, request, signal, attemptId 
         blocks.push({ type: 'tool_use', id: event.id, name: event.name, input: event.input })
       else {
         await writer.write(event.type === 'text' ? 'delta' : 'thinking', event.text)
-        if (event.type === 'text') text += event.text
+        text += event.type === 'text' ? event.text : ''
         deps.crashPoint('model-mid-stream')
       }
     }

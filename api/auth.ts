@@ -33,7 +33,7 @@ export type AuthDeps = {
 export function createAuthRoutes(deps: AuthDeps): Route[] {
   const prefixes = ['/auth', '/api/auth']
   return [
-    ...prefixes.flatMap((prefix) => signInRoutes(deps, prefix)),
+    ...prefixes.flatMap((prefix) => [...challengeRoutes(deps, prefix), ...tokenRoutes(deps, prefix)]),
     revokeRoute(deps),
     keySetRoute(deps),
     ...(deps.links ? linkRoutes(deps) : []),
@@ -42,8 +42,7 @@ export function createAuthRoutes(deps: AuthDeps): Route[] {
 
 const because = 'Nobody is known before signing in.'
 
-function signInRoutes(deps: AuthDeps, prefix: string): Route[] {
-  const limit = (request: Request, address: string | undefined) => limitRate(deps.pool, request, address)
+function challengeRoutes(deps: AuthDeps, prefix: string): Route[] {
   return [
     route({
       method: 'get',
@@ -54,7 +53,7 @@ function signInRoutes(deps: AuthDeps, prefix: string): Route[] {
       query: shapes.ChallengeQuery,
       responses: { 200: shapes.Challenge },
       async handle({ query, request }) {
-        await limit(request, query.walletAddress)
+        await limitRate(deps.pool, request, query.walletAddress)
         return { status: 200, body: await deps.login.challenge(query.walletAddress) }
       },
     }),
@@ -67,11 +66,16 @@ function signInRoutes(deps: AuthDeps, prefix: string): Route[] {
       body: shapes.VerifyRequest,
       responses: { 200: shapes.VerifyReply },
       async handle({ body, request }) {
-        await limit(request, body.walletAddress)
+        await limitRate(deps.pool, request, body.walletAddress)
         const { walletAddress: address, signature, nonce } = body
         return issued(await deps.login.verify({ address, signature, nonce }))
       },
     }),
+  ]
+}
+
+function tokenRoutes(deps: AuthDeps, prefix: string): Route[] {
+  return [
     route({
       method: 'get',
       path: `${prefix}/token-message`,
@@ -81,7 +85,7 @@ function signInRoutes(deps: AuthDeps, prefix: string): Route[] {
       query: shapes.TokenMessageQuery,
       responses: { 200: shapes.TokenMessage },
       async handle({ query, request }) {
-        await limit(request, query.walletAddress)
+        await limitRate(deps.pool, request, query.walletAddress)
         const { walletAddress: address, expiresAt, permissions, serverId } = query
         return {
           status: 200,
@@ -98,7 +102,7 @@ function signInRoutes(deps: AuthDeps, prefix: string): Route[] {
       body: shapes.CreateTokenRequest,
       responses: { 200: shapes.VerifyReply },
       async handle({ body, request }) {
-        await limit(request, body.walletAddress)
+        await limitRate(deps.pool, request, body.walletAddress)
         const { walletAddress: address, expiresAt, permissions, serverId, signature } = body
         return issued(await deps.login.createToken({ address, expiresAt, permissions, serverId, signature }))
       },

@@ -25,101 +25,111 @@ export type ChatDeps = {
 }
 
 export function createChatRoutes(deps: ChatDeps): Route[] {
+  return [chatRoute(deps), viewRoute(deps), cancelRoute(deps)]
+}
+
+function chatRoute(deps: ChatDeps): Route {
   const { pool } = deps.door
-  return [
-    route({
-      method: 'post',
-      path: '/agents/:id/sessions/:sid/chat',
-      family: 'wallet',
-      summary: 'Says something to an agent and streams its answer.',
-      guard: { kind: 'wallet', permission: 'chat:send' },
-      params: shapes.SessionParams,
-      body: shapes.ChatRequest,
-      bodyBytesMax: chatBodyBytesMax,
-      owns: ['sid'],
-      responses: { 200: 'events' },
-      async handle({ params, body, principal, request }) {
-        const session = await ownSession(pool, principal, params)
-        const agent = deps.agents.get(session.agentId)
-        if (!agent) throw new GatewayError('not-found', 'There is no such agent.')
-        const idempotencyKey = keyOf(request)
-        const opened = await openTurn(deps.door, {
-          principal,
-          agent,
-          session,
-          content: contentOf(body),
-          model: body.model,
-          idempotencyKey,
-        })
-        const { turnId, dedupe } = opened
-        return {
-          stream: (response) =>
-            viewStream({
-              bus: deps.bus,
-              streamId: turnStreamId(turnId),
-              afterSeq: 0n,
-              response,
-              headers: { 'x-turn-id': turnId, 'x-dedupe': dedupe },
-              greeting: {
-                type: 'status',
-                data: { code: dedupe === 'joined' ? 'duplicate_joined' : 'turn_accepted', turnId },
-              },
-              events: deps.events,
-              ending: () => endingOf(deps, session.id, turnId),
-              onDelivered: () => markDelivered(pool, turnId),
-            }),
-        }
-      },
-    }),
-    route({
-      method: 'get',
-      path: '/agents/:id/sessions/:sid/turns/:turnId/stream',
-      family: 'wallet',
-      summary: 'Follows a turn from any point: Last-Event-ID or ?after=.',
-      guard: { kind: 'wallet', permission: 'chat:read' },
-      params: shapes.TurnParams,
-      query: shapes.StreamQuery,
-      owns: ['sid', 'turnId'],
-      responses: { 200: 'events' },
-      async handle({ params, query, principal, request }) {
-        const session = await ownSession(pool, principal, params)
-        const turn = await readSessionTurn(pool, { sessionId: session.id, turnId: params.turnId })
-        if (!turn) throw new GatewayError('not-found', 'There is no such turn.')
-        const resumed = request.get('last-event-id') ?? query.after ?? '0'
-        if (!/^\d{1,18}$/.test(resumed)) throw new GatewayError('request-invalid', 'Last-Event-ID must be a number.')
-        return {
-          stream: (response) =>
-            viewStream({
-              bus: deps.bus,
-              streamId: turnStreamId(params.turnId),
-              afterSeq: BigInt(resumed),
-              response,
-              headers: { 'x-turn-id': params.turnId },
-              events: deps.events,
-              ending: () => endingOf(deps, session.id, params.turnId),
-            }),
-        }
-      },
-    }),
-    route({
-      method: 'post',
-      path: '/agents/:id/sessions/:sid/turns/:turnId/cancel',
-      family: 'wallet',
-      summary: 'Stops a running turn; what was said until then is kept and billed.',
-      guard: { kind: 'wallet', permission: 'chat:send' },
-      params: shapes.TurnParams,
-      owns: ['sid', 'turnId'],
-      responses: { 202: shapes.Cancelled },
-      async handle({ params, principal }) {
-        const session = await ownSession(pool, principal, params)
-        const turn = await readSessionTurn(pool, { sessionId: session.id, turnId: params.turnId })
-        if (!turn) throw new GatewayError('not-found', 'There is no such turn.')
-        if (turn.state === 'ended') throw new GatewayError('turn-conflict', 'The turn has ended.')
-        await deps.durable.cancelTurn(session.id, params.turnId)
-        return { status: 202, body: { turnId: params.turnId, status: 'cancelling' } }
-      },
-    }),
-  ]
+  return route({
+    method: 'post',
+    path: '/agents/:id/sessions/:sid/chat',
+    family: 'wallet',
+    summary: 'Says something to an agent and streams its answer.',
+    guard: { kind: 'wallet', permission: 'chat:send' },
+    params: shapes.SessionParams,
+    body: shapes.ChatRequest,
+    bodyBytesMax: chatBodyBytesMax,
+    owns: ['sid'],
+    responses: { 200: 'events' },
+    async handle({ params, body, principal, request }) {
+      const session = await ownSession(pool, principal, params)
+      const agent = deps.agents.get(session.agentId)
+      if (!agent) throw new GatewayError('not-found', 'There is no such agent.')
+      const idempotencyKey = keyOf(request)
+      const opened = await openTurn(deps.door, {
+        principal,
+        agent,
+        session,
+        content: contentOf(body),
+        model: body.model,
+        idempotencyKey,
+      })
+      const { turnId, dedupe } = opened
+      return {
+        stream: (response) =>
+          viewStream({
+            bus: deps.bus,
+            streamId: turnStreamId(turnId),
+            afterSeq: 0n,
+            response,
+            headers: { 'x-turn-id': turnId, 'x-dedupe': dedupe },
+            greeting: {
+              type: 'status',
+              data: { code: dedupe === 'joined' ? 'duplicate_joined' : 'turn_accepted', turnId },
+            },
+            events: deps.events,
+            ending: () => endingOf(deps, session.id, turnId),
+            onDelivered: () => markDelivered(pool, turnId),
+          }),
+      }
+    },
+  })
+}
+
+function viewRoute(deps: ChatDeps): Route {
+  const { pool } = deps.door
+  return route({
+    method: 'get',
+    path: '/agents/:id/sessions/:sid/turns/:turnId/stream',
+    family: 'wallet',
+    summary: 'Follows a turn from any point: Last-Event-ID or ?after=.',
+    guard: { kind: 'wallet', permission: 'chat:read' },
+    params: shapes.TurnParams,
+    query: shapes.StreamQuery,
+    owns: ['sid', 'turnId'],
+    responses: { 200: 'events' },
+    async handle({ params, query, principal, request }) {
+      const session = await ownSession(pool, principal, params)
+      const turn = await readSessionTurn(pool, { sessionId: session.id, turnId: params.turnId })
+      if (!turn) throw new GatewayError('not-found', 'There is no such turn.')
+      const resumed = request.get('last-event-id') ?? query.after ?? '0'
+      if (!/^\d{1,18}$/.test(resumed)) throw new GatewayError('request-invalid', 'Last-Event-ID must be a number.')
+      return {
+        stream: (response) =>
+          viewStream({
+            bus: deps.bus,
+            streamId: turnStreamId(params.turnId),
+            afterSeq: BigInt(resumed),
+            response,
+            headers: { 'x-turn-id': params.turnId },
+            events: deps.events,
+            ending: () => endingOf(deps, session.id, params.turnId),
+          }),
+      }
+    },
+  })
+}
+
+function cancelRoute(deps: ChatDeps): Route {
+  const { pool } = deps.door
+  return route({
+    method: 'post',
+    path: '/agents/:id/sessions/:sid/turns/:turnId/cancel',
+    family: 'wallet',
+    summary: 'Stops a running turn; what was said until then is kept and billed.',
+    guard: { kind: 'wallet', permission: 'chat:send' },
+    params: shapes.TurnParams,
+    owns: ['sid', 'turnId'],
+    responses: { 202: shapes.Cancelled },
+    async handle({ params, principal }) {
+      const session = await ownSession(pool, principal, params)
+      const turn = await readSessionTurn(pool, { sessionId: session.id, turnId: params.turnId })
+      if (!turn) throw new GatewayError('not-found', 'There is no such turn.')
+      if (turn.state === 'ended') throw new GatewayError('turn-conflict', 'The turn has ended.')
+      await deps.durable.cancelTurn(session.id, params.turnId)
+      return { status: 202, body: { turnId: params.turnId, status: 'cancelling' } }
+    },
+  })
 }
 
 async function endingOf({ door }: ChatDeps, sessionId: string, turnId: string): Promise<WireEvent | null> {

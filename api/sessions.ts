@@ -35,8 +35,13 @@ export type SessionDeps = {
 
 const engine = 'claude'
 
+const read = { kind: 'wallet', permission: 'chat:read' } as const
+
 export function createSessionRoutes(deps: SessionDeps): Route[] {
-  const read = { kind: 'wallet', permission: 'chat:read' } as const
+  return [...collectionRoutes(deps), ...singleRoutes(deps)]
+}
+
+function collectionRoutes(deps: SessionDeps): Route[] {
   return [
     route({
       method: 'post',
@@ -71,6 +76,11 @@ export function createSessionRoutes(deps: SessionDeps): Route[] {
       responses: { 200: shapes.SessionList },
       handle: ({ query, principal }) => list(deps, { walletId: principal.walletId, agentId: null, ...query }),
     }),
+  ]
+}
+
+function singleRoutes(deps: SessionDeps): Route[] {
+  return [
     route({
       method: 'get',
       path: '/agents/:id/sessions/:sid',

@@ -45,7 +45,7 @@ export function createModelUpstream(deps: {
     fetch: async (input, init) => {
       const headers = new Headers(init?.headers)
       await deps.credential.attach(headers)
-      return fetch(input as string, { ...init, headers, redirect: 'error' } as RequestInit)
+      return fetch(input, { ...init, headers, redirect: 'error' })
     },
   })
   return { stream: (request, options) => streamAnswer(client, request, options) }

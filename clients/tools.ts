@@ -45,9 +45,7 @@ export type ToolUpstreamsDeps = {
 
 /** Connects lazily: nothing is started before the first list or call. */
 export function createToolUpstreams(deps: ToolUpstreamsDeps): ToolUpstreams {
-  const upstreams = new Map(
-    deps.servers.map((server) => [server.id, { server, connection: undefined, failedAt: 0 } as Upstream]),
-  )
+  const upstreams = new Map(deps.servers.map((server) => [server.id, { server, connection: undefined, failedAt: 0 }]))
   const find = (id: string) => {
     const upstream = upstreams.get(id)
     if (!upstream) throw new GatewayError('tool-unknown', `There is no tool server ${id}.`)
@@ -94,7 +92,7 @@ async function callTool(deps: ToolUpstreamsDeps, upstream: Upstream, order: Tool
   try {
     const params = { name: order.tool, arguments: (order.args ?? {}) as Record<string, unknown> }
     const result = await client.callTool(params, { signal, timeout: order.timeoutMs })
-    const text = textOf(result.content as readonly unknown[])
+    const text = textOf(result.content)
     if (Buffer.byteLength(text) > toolResultBytesMax) {
       throw new GatewayError('tool-result-too-large', `The tool answered more than ${toolResultBytesMax} bytes.`)
     }

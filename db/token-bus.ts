@@ -27,7 +27,7 @@ const reconnectMs = 500
 export function createTokenBus(deps: TokenBusDeps) {
   const subscribers = new Map<string, Set<Subscriber>>()
   const advanced = new Set<string>()
-  const wakeAll = (streamId: string) => subscribers.get(streamId)?.forEach(({ wake }) => wake())
+  const wakeAll = (streamId: string) => subscribers.get(streamId)?.forEach((subscriber) => subscriber.wake())
   const line = createLine(deps, {
     onNotice: (ids) => ids.forEach(wakeAll),
     onReconnect: () => [...subscribers.keys()].forEach(wakeAll),
@@ -135,7 +135,7 @@ function createLine({ listener, onFault }: TokenBusDeps, { onNotice, onReconnect
   }
   const first = connect()
   return {
-    notify(payload: string) {
+    notify: (payload: string): void => {
       if (ready) void client?.query('SELECT pg_notify($1, $2)', [channel, payload]).catch(onFault)
     },
     async stop() {

@@ -3,10 +3,6 @@
 import { createHash, verify, type KeyObject } from 'node:crypto'
 import { canonicalJson } from '../crypto/portable/canonical-json.ts'
 
-export type Verified =
-  | { readonly ok: true; readonly count: number; readonly headSha256: string }
-  | { readonly ok: false; readonly firstBrokenSeq: string; readonly reason: string }
-
 export type ChainVerifier = {
   /** Feeds the next record's text; answers what is broken, or null. */
   readonly next: (body: string, expectedSeq: bigint) => string | null

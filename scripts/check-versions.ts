@@ -12,9 +12,10 @@ const faults: string[] = []
 for (const file of ['package.json', 'sdk/package.json']) {
   const manifest = JSON.parse(read(file)) as Manifest
   for (const group of ['dependencies', 'devDependencies', 'optionalDependencies']) {
-    for (const [name, version] of Object.entries(manifest[group] ?? {})) {
-      if (!/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version)) faults.push(`${file}: ${name} is ${version}, not exact`)
-    }
+    const loose = Object.entries(manifest[group] ?? {}).filter(
+      ([, version]) => !/^\d+\.\d+\.\d+(-[\w.]+)?$/.test(version),
+    )
+    faults.push(...loose.map(([name, version]) => `${file}: ${name} is ${version}, not exact`))
   }
 }
 

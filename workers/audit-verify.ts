@@ -22,32 +22,39 @@ if (url === undefined) {
   process.exitCode = faults === 0 ? 0 : 1
 }
 
+type Keys = Parameters<typeof createChainVerifier>[0]
+type ChainHead = Awaited<ReturnType<typeof readHeads>>[number]
+
 async function verifyAll(pool: Pool): Promise<number> {
   const rows = (await listSigningKeys(pool)).filter((row) => row.purpose === 'audit')
   const keys = new Map(rows.map((row) => [row.kid, createPublicKey({ key: row.publicJwk, format: 'jwk' })]))
   let faults = 0
   for (const head of await readHeads(pool)) {
-    const verifier = createChainVerifier(keys)
-    let fault: string | null = null
-    let seq = 0n
-    for (let more = true; more && fault === null;) {
-      const page = await readRecords(pool, { tenant: head.tenant, afterSeq: seq, limit: pageRows })
-      more = page.length === pageRows
-      for (const record of page) {
-        fault = verifier.next(record.body, seq + 1n)
-        if (fault !== null) break
-        seq += 1n
-      }
-    }
-    const { sha256, count } = verifier.head()
-    // The head says how long the chain is: records cut off at its end are missed here.
-    if (fault === null && (seq !== head.seq || sha256 !== head.sha256)) fault = 'the chain ends before its head'
+    const { count, fault } = await verifyChain(pool, head, keys)
     if (fault !== null) faults += 1
-    process.stdout.write(
+    const line =
       fault === null
-        ? `ok      ${head.tenant}  ${count} records verified\n`
-        : `BROKEN  ${head.tenant}  at record ${seq + 1n}: ${fault}\n`,
-    )
+        ? `ok      ${head.tenant}  ${count} records verified`
+        : `BROKEN  ${head.tenant}  at record ${count + 1}: ${fault}`
+    process.stdout.write(`${line}\n`)
   }
   return faults
+}
+
+// Counts the records that hold; the first that does not is the next.
+async function verifyChain(pool: Pool, head: ChainHead, keys: Keys): Promise<{ count: number; fault: string | null }> {
+  const verifier = createChainVerifier(keys)
+  let count = 0
+  for (;;) {
+    const page = await readRecords(pool, { tenant: head.tenant, afterSeq: BigInt(count), limit: pageRows })
+    for (const record of page) {
+      const fault = verifier.next(record.body, BigInt(count + 1))
+      if (fault !== null) return { count, fault }
+      count += 1
+    }
+    if (page.length === pageRows) continue
+    // The head says how long the chain is: records cut off at its end are missed here.
+    const whole = BigInt(count) === head.seq && verifier.head().sha256 === head.sha256
+    return { count, fault: whole ? null : 'the chain ends before its head' }
+  }
 }

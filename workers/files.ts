@@ -12,7 +12,7 @@ import type { PolicySet } from '../domain/policy/combine.ts'
 import type { ToolCatalogue } from '../schemas/tool.ts'
 
 /** The folder of the clone, from `workers/` or from `dist/workers/`. */
-export const root = fileURLToPath(new URL(/\.ts$/.test(import.meta.url) ? '..' : '../..', import.meta.url))
+export const root = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '..' : '../..', import.meta.url))
 
 const text = (path: string) => readFile(join(root, path), 'utf8')
 

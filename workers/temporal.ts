@@ -6,7 +6,7 @@ import { bundleWorkflowCode, type WorkflowBundleWithSourceMap } from '@temporali
 import { createPayloadCodec } from '../crypto/payload-codec.ts'
 import type { Seal } from '../crypto/seal.ts'
 
-const ending = /\.ts$/.test(import.meta.url) ? '.ts' : '.js'
+const ending = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
 const workflowPath = (name: string) => fileURLToPath(new URL(`../workflows/${name}${ending}`, import.meta.url))
 
 /** The installation's payload codec: one key today, named so that a second can be added. */

@@ -33,8 +33,8 @@ afterAll(async () => {
   ending.abort()
 })
 
-const call = (server: string, tool: string, args: unknown, timeoutMs = 10_000) =>
-  tools.call({ server, tool, args, signal, timeoutMs })
+const call = (server: string, tool: string, args: unknown) =>
+  tools.call({ server, tool, args, signal, timeoutMs: 10_000 })
 
 test('an unknown server, oversized arguments and an absent server are refused', async () => {
   await expect(call('nowhere', 'x', {})).rejects.toMatchObject({ code: 'tool-unknown' })
@@ -52,7 +52,8 @@ test('a stdio child sees no planted variable and a home of its own', async () =>
 
 test('a slow tool ends at its deadline', async () => {
   const startedAt = performance.now()
-  const slow = call('everything', 'trigger-long-running-operation', { duration: 20, steps: 2 }, 300)
+  const order = { server: 'everything', tool: 'trigger-long-running-operation', args: { duration: 20, steps: 2 } }
+  const slow = tools.call({ ...order, signal, timeoutMs: 300 })
   await expect(slow).rejects.toMatchObject({ code: 'tool-timeout' })
   expect(performance.now() - startedAt).toBeLessThan(5_000)
 })

@@ -36,15 +36,15 @@ type Running = {
 /** Starts the child; resolves when it is ready. */
 export async function startChild(options: ChildOptions): Promise<ManagedChild> {
   let running = await launch(options)
-  let ending = false
+  const life = { ending: false }
   const watch = async (): Promise<void> => {
-    for (let deaths = 0; !ending; deaths += 1) {
+    for (let deaths = 0; !life.ending; deaths += 1) {
       const bornAt = performance.now()
       await running.gone
-      if (ending) return
+      if (life.ending) return
       if (performance.now() - bornAt > 30_000) deaths = 0
       await sleep(backOffMs[Math.min(deaths, backOffMs.length - 1)] ?? 5_000)
-      const next = ending ? undefined : await launch(options).catch(() => undefined)
+      const next = life.ending ? undefined : await launch(options).catch(() => undefined)
       if (next) {
         running = next
         options.onReplaced()
@@ -61,7 +61,7 @@ export async function startChild(options: ChildOptions): Promise<ManagedChild> {
       await running.gone
     },
     async stop() {
-      ending = true
+      life.ending = true
       await end(running)
     },
   }

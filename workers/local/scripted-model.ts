@@ -9,7 +9,8 @@ const bodyBytesMax = 20_000_000
 const journalMax = 50_000
 const chunkChars = 12
 
-type Usage = Readonly<Record<string, number>>
+/** The vendor's own usage object, as a suite wants it told. */
+type Usage = Readonly<Record<string, unknown>> & { readonly output_tokens?: number }
 
 /** How the next answers behave; everything off by default. */
 type Control = {

@@ -33,7 +33,7 @@ export type Supervised = {
 }
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
-const ending = /\.ts$/.test(import.meta.url) ? '.ts' : '.js'
+const ending = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
 const entryOf = (name: string) => join(root, 'workers', `${name}${ending}`)
 
 /** Starts everything; what had started is stopped again when something fails. */
@@ -96,27 +96,7 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
   )
   const startedAt = new Date().toISOString()
   const write = async () => {
-    state.run = {
-      ready: true,
-      startedAt,
-      api: ports.api.map((port) => `http://127.0.0.1:${port}`),
-      openapi: `http://127.0.0.1:${ports.api[0]}/openapi.json`,
-      temporalAddress: temporal.address,
-      temporalUi: temporal.uiUrl,
-      databaseUrl: postgres.url,
-      model: scripted?.facts().url ?? null,
-      tools: tools.facts().url ?? null,
-      pids: {
-        supervisor: process.pid,
-        api: apis.map((child) => child.pid()),
-        durable: durables.map((child) => child.pid()),
-        postgres: postgres.pid,
-        temporal: temporal.pid,
-        model: scripted?.pid() ?? null,
-        tools: tools.pid(),
-      },
-      demo,
-    }
+    state.run = runFileOf({ ports, temporal, postgres, scripted, tools, apis, durables, demo, startedAt })
     await writeRunFile(stateDir, state.run)
   }
   await write()
@@ -125,6 +105,42 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
     restart: async (kind) =>
       void (await Promise.all((kind === 'api' ? apis : durables).map((child) => child.restart()))),
     stop,
+  }
+}
+
+type Parts = {
+  readonly ports: Ports
+  readonly temporal: Durable
+  readonly postgres: Database
+  readonly scripted: ManagedChild | undefined
+  readonly tools: ManagedChild
+  readonly apis: readonly ManagedChild[]
+  readonly durables: readonly ManagedChild[]
+  readonly demo: RunFile['demo']
+  readonly startedAt: string
+}
+
+function runFileOf({ ports, temporal, postgres, scripted, tools, apis, durables, demo, startedAt }: Parts): RunFile {
+  return {
+    ready: true,
+    startedAt,
+    api: ports.api.map((port) => `http://127.0.0.1:${port}`),
+    openapi: `http://127.0.0.1:${ports.api[0]}/openapi.json`,
+    temporalAddress: temporal.address,
+    temporalUi: temporal.uiUrl,
+    databaseUrl: postgres.url,
+    model: scripted?.facts().url ?? null,
+    tools: tools.facts().url ?? null,
+    pids: {
+      supervisor: process.pid,
+      api: apis.map((child) => child.pid()),
+      durable: durables.map((child) => child.pid()),
+      postgres: postgres.pid,
+      temporal: temporal.pid,
+      model: scripted?.pid() ?? null,
+      tools: tools.pid(),
+    },
+    demo,
   }
 }
 

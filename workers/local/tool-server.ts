@@ -37,20 +37,23 @@ export async function startToolServer(options: { port: number; signal: AbortSign
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp` }
 }
 
+const reads = { readOnlyHint: true, destructiveHint: false }
+
+const say = (text: string, isError = false) => ({ content: [{ type: 'text' as const, text }], isError })
+
 function makeServer(bench: Bench): McpServer {
   const server = new McpServer({ name: 'workbench', version: '0.1.0' })
   const note = (tool: string, args: unknown) => {
     if (bench.journal.length < journalMax)
       bench.journal.push({ seq: bench.journal.length + 1, tool, args, at: new Date().toISOString() })
   }
-  const say = (text: string, isError = false) => ({ content: [{ type: 'text' as const, text }], isError })
   const name = z.string().min(1).max(80)
   server.registerTool(
     'get_sum',
     {
       description: 'Adds two numbers.',
       inputSchema: z.object({ a: z.number(), b: z.number() }),
-      annotations: { readOnlyHint: true, destructiveHint: false },
+      annotations: reads,
     },
     async (args) => {
       note('get_sum', args)
@@ -62,7 +65,7 @@ function makeServer(bench: Bench): McpServer {
     {
       description: 'Reads a note.',
       inputSchema: z.object({ name }),
-      annotations: { readOnlyHint: true, destructiveHint: false },
+      annotations: reads,
     },
     async (args) => {
       note('read_note', args)

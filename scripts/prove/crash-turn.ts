@@ -1,0 +1,54 @@
+// A durable worker dies (SIGKILL) at a random moment of a streaming turn with a tool. Each time the answer arrives, there
+// is one final message, one charge per logical model step, and no hold is left.
+import { startInstallation, until } from '../../test/support/installation.ts'
+import { connectLedgerFacts } from '../../test/support/ledger-facts.ts'
+import { lastOf, signIn, textOf } from '../../test/support/person.ts'
+import { random, type Proof } from './proof.ts'
+
+const roundsDefault = 10
+const momentMsMax = 700
+
+export const prove: Proof = async ({ seed, print, rounds = roundsDefault }) => {
+  const next = random(seed)
+  await using house = await startInstallation({ args: ['--durable', '2'] })
+  const { api, databaseUrl, model } = (await house.run()) as Awaited<ReturnType<typeof house.run>> & { model: string }
+  await using ledger = await connectLedgerFacts(databaseUrl)
+  const person = await signIn(api[0] ?? '')
+  await ledger.fund(person.address, 1_000_000_000n)
+  await fetch(`${model}/control`, { method: 'POST', body: JSON.stringify({ chunkMs: 25 }) })
+  let broken = 0
+  for (let round = 1; round <= rounds; round += 1) {
+    const [a, b] = [Math.floor(next() * 1_000), Math.floor(next() * 1_000)]
+    const momentMs = Math.floor(next() * momentMsMax)
+    const sessionId = await person.openSession()
+    const before = await ledger.available(person.address)
+    const chatting = person.chat({ base: api[0] ?? '', sessionId, message: `add ${a} and ${b} with the workbench` })
+    await new Promise((resolve) => setTimeout(resolve, momentMs))
+    for (const pid of (await house.run()).pids.durable) process.kill(pid, 'SIGKILL')
+    const startedAt = performance.now()
+    const reply = await chatting
+    const recoveredMs = Math.round(performance.now() - startedAt)
+    await until(async () => (await ledger.held(person.address)) === 0n, 30_000)
+    const spent = before - (await ledger.available(person.address))
+    const [facts] = await ledger.query(
+      `SELECT (SELECT count(*) FROM message m JOIN turn t ON t.id = m.turn_id WHERE t.session_id = $1 AND m.kind = 'assistant') AS answers,
+        (SELECT count(*) FROM transfer p WHERE p.op = 'post' AND p.code = 10 AND p.workflow_id LIKE (SELECT id FROM turn WHERE session_id = $1) || ':%') AS charges`,
+      [sessionId],
+    )
+    const last = lastOf(reply)
+    const good =
+      last.type === 'done' &&
+      textOf(reply).includes(String(a + b)) &&
+      facts?.['answers'] === 2n &&
+      facts['charges'] === 2n &&
+      String(spent) === last.data['costRaw']
+    if (!good) broken += 1
+    print(
+      `round ${round}: killed after ${momentMs} ms, answered ${recoveredMs} ms later, charged ${spent}: ${good ? 'ok' : `BROKEN ${JSON.stringify({ last, facts })}`}`,
+    )
+    await until(async () => (await house.run()).pids.durable.length === 2, 30_000)
+  }
+  const faults = await ledger.faults()
+  print(`ledger faults: ${faults.length}`)
+  return broken === 0 && faults.length === 0
+}
