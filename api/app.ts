@@ -201,7 +201,8 @@ function send(response: Response, reply: Extract<Reply, { status: number }>): vo
 function refuse({ deps, family, request, response }: Serving, thrown: unknown, ids: RequestIds): void {
   const presented = present(family, thrown, ids.requestId)
   const facts = { requestId: ids.requestId, traceId: ids.traceId, code: presented.code, method: request.method }
-  if (presented.code === 'internal') deps.log.error({ ...facts, err: presented.error }, 'a request met a bug')
+  if (presented.code === 'internal' || presented.code === 'database-unavailable')
+    deps.log.error({ ...facts, err: presented.error }, 'a request met a bug')
   else deps.log.debug({ ...facts, reason: presented.error.message }, 'refused')
   if (response.headersSent) {
     response.destroy()

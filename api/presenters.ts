@@ -1,6 +1,6 @@
 // One internal error, one body per route family (contracts 1.3). Presenters see codes and whitelisted details, never
 // causes.
-import { GatewayError, toError, type ErrorCode, type ErrorDetails } from '../domain/errors.ts'
+import { GatewayError, isDatabaseFault, toError, type ErrorCode, type ErrorDetails } from '../domain/errors.ts'
 import { hidesReason, problemOf } from './problem.ts'
 import type { Family } from './route.ts'
 
@@ -16,9 +16,9 @@ export type Presented = {
 /** Turns anything thrown into a reply of the family. What is not a GatewayError is a bug: 500 without detail. */
 export function present(family: Family, thrown: unknown, requestId: string): Presented {
   const error = toError(thrown)
-  const code: ErrorCode = error instanceof GatewayError ? error.code : 'internal'
+  const code = codeOf(error)
   const problem = problemOf(code)
-  const message = code === 'internal' || hidesReason(code) ? problem.title : error.message
+  const message = !(error instanceof GatewayError) || hidesReason(code) ? problem.title : error.message
   const details = error instanceof GatewayError ? allowed(error.details, problem.details ?? []) : {}
   const headers: Record<string, string> = {}
   const retryAfterMs = error instanceof GatewayError ? error.retryAfterMs : undefined
@@ -43,6 +43,11 @@ export function present(family: Family, thrown: unknown, requestId: string): Pre
   }
   if (family === 'control') headers['content-type'] = 'application/problem+json'
   return { status: problem.status, headers, body: bodies[family](), error, code }
+}
+
+function codeOf(error: Error): ErrorCode {
+  if (error instanceof GatewayError) return error.code
+  return isDatabaseFault(error) ? 'database-unavailable' : 'internal'
 }
 
 function allowed(details: ErrorDetails, names: readonly string[]): ErrorDetails {

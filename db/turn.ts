@@ -30,19 +30,6 @@ async function readKnownTurn(client: Client, turnId: string): Promise<KnownTurn 
   return rows[0] ?? null
 }
 
-/** Points the key at its turn. */
-export async function pointTurnKey(
-  client: Client,
-  key: { sessionId: string; key: string; turnId: string; bodyHash: string },
-): Promise<void> {
-  await client.query('UPDATE turn_key SET turn_id = $3, body_hash = $4 WHERE session_id = $1 AND key = $2', [
-    key.sessionId,
-    key.key,
-    key.turnId,
-    key.bodyHash,
-  ])
-}
-
 export type TurnOrder = {
   readonly turn: Readonly<Record<string, unknown>>
   readonly scopes: readonly string[]

@@ -8,9 +8,9 @@ import type { PriceTable, resolveModel } from '../config/prices.ts'
 import { canonicalJson } from '../crypto/portable/canonical-json.ts'
 import { turnHoldId, voidId } from '../crypto/turn-ids.ts'
 import { transcriptBytes, type SessionRow } from '../db/chat-session.ts'
-import type { Pool } from '../db/pool.ts'
+import type { Client, Pool } from '../db/pool.ts'
 import { reopenStream } from '../db/stream.ts'
-import { beginTurn, lockTurnKey, markQueued, pointTurnKey, readTryState, type KeyRow } from '../db/turn.ts'
+import { beginTurn, lockTurnKey, markQueued, readTryState, type KeyRow } from '../db/turn.ts'
 import { endTry, readAvailable } from '../db/turn-step.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { GatewayError, InvariantError } from '../domain/errors.ts'
@@ -148,10 +148,10 @@ async function decideAndBegin(deps: TurnDoorDeps, prepared: Prepared): Promise<D
     if (decision.kind !== 'new' && decision.kind !== 'retry') return { decision }
     const turn =
       decision.kind === 'new' ? { turnId: randomUUID(), try: 1 } : { turnId: decision.turnId, try: decision.try }
-    const reply = await beginTurn(client, orderOf(prepared, turn))
-    if (reply.answer !== 'ok') throw await refusalOf(deps, prepared, reply.answer)
     if (decision.kind === 'retry') await reopenStream(client, `turn:${turn.turnId}`)
-    await pointTurnKey(client, { ...key, turnId: turn.turnId })
+    const reply = await beginTurn(client, orderOf(prepared, turn, key.key))
+    // Read on this very connection: waiting for a second one while holding the first is how pools starve.
+    if (reply.answer !== 'ok') throw await refusalOf(client, prepared, reply.answer)
     return { decision: { kind: 'retry', ...turn } }
   })
 }
@@ -163,8 +163,9 @@ async function admit({ pipeline }: TurnDoorDeps, { call }: Prepared): Promise<vo
 }
 
 function orderOf(
-  { post, principal, model, call, holdMicros, bound }: Prepared,
+  { post, principal, model, call, holdMicros, bound, bodyHash }: Prepared,
   turn: { turnId: string; try: number },
+  key: string,
 ): Parameters<typeof beginTurn>[1] {
   const gate = gateOf(call)
   const text = post.content.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join(' ')
@@ -172,6 +173,8 @@ function orderOf(
     turn: {
       id: turn.turnId,
       try: turn.try,
+      key,
+      bodyHash,
       sessionId: post.session.id,
       walletId: principal.walletId.toString(),
       model,
@@ -194,12 +197,12 @@ function orderOf(
   }
 }
 
-async function refusalOf(deps: TurnDoorDeps, prepared: Prepared, answer: string): Promise<Error> {
+async function refusalOf(client: Client, prepared: Prepared, answer: string): Promise<Error> {
   if (answer === 'revoked') return new GatewayError('revoked', 'A scope of the request was revoked.')
   if (answer === 'queue_full') return new GatewayError('turn-queue-full', 'Too many turns wait in this session.')
   if (answer === 'session_gone') return new GatewayError('not-found', 'There is no such session.')
   if (answer === 'insufficient') {
-    const available = await readAvailable(deps.pool, prepared.principal.walletId)
+    const available = await readAvailable(client, prepared.principal.walletId)
     const details = { required: prepared.holdMicros.toString(), available: available.toString(), depositAddress: null }
     return new GatewayError('insufficient-funds', 'The balance does not cover the reservation of this turn.', {
       details,

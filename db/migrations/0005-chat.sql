@@ -100,8 +100,8 @@ BEGIN
   RETURN true;
 END $$;
 
--- The door's one call: gate, queue length, hold of the first model step, turn (or its next try), user message, audit
--- intent. p_turn: {id, try, sessionId, walletId, tenant, model, admission, message}. Answers {answer, scope?}:
+-- The door's one call: gate, queue length, hold of the first model step, turn (or its next try), user message, key.
+-- p_turn: {id, try, key, bodyHash, sessionId, walletId, model, admission, message, preview}. Answers {answer, scope?}:
 -- ok, revoked, queue_full, session_gone, insufficient, or a ledger fault. Anything but ok writes nothing.
 CREATE FUNCTION turn_begin(p_turn jsonb, p_scopes text[], p_epochs bigint[], p_hold jsonb, p_queue_max integer)
 RETURNS jsonb LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = public AS $$
@@ -130,5 +130,6 @@ BEGIN
       WHERE id = v_turn;
   END IF;
   INSERT INTO turn_try (turn_id, try, hold_id) VALUES (v_turn, v_try, (p_hold->>'id')::uuid);
+  UPDATE turn_key SET turn_id = v_turn, body_hash = p_turn->>'bodyHash' WHERE session_id = v_session AND key = p_turn->>'key';
   RETURN jsonb_build_object('answer', 'ok');
 END $$;
