@@ -108,6 +108,7 @@ async function submitOnce({ client, connection, deadline }: Calling, order: Subm
     taskQueue: queues.durable,
     workflowIdReusePolicy: 'ALLOW_DUPLICATE',
     workflowIdConflictPolicy: 'USE_EXISTING',
+    workflowTaskTimeout: '5 seconds', // how long a dead worker keeps a session waiting
     args: [{ labels, queue: [], remembered: [], turns: 0, rollOverTurns: order.rollOverTurns }],
     staticSummary: `Chat with ${labels.agentId}`,
     searchAttributes: {

@@ -107,6 +107,7 @@ async function runTurn(state: SessionState, box: Mailbox, turn: TurnRef): Promis
         taskQueue: queues.durable,
         workflowIdReusePolicy: 'REJECT_DUPLICATE',
         parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+        workflowTaskTimeout: '5 seconds', // how long a dead worker keeps a turn waiting
         args: [{ ...turn, labels, stepsMax: turnStepsDefault }],
         staticSummary: 'One turn: model and tools',
         searchAttributes: {

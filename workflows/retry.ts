@@ -6,7 +6,7 @@ import { queues } from './contract.ts'
 export const modelCalls: ActivityOptions = {
   taskQueue: queues.llm,
   startToCloseTimeout: '10 minutes',
-  heartbeatTimeout: '10 seconds',
+  heartbeatTimeout: '5 seconds',
   cancellationType: 'WAIT_CANCELLATION_COMPLETED', // what was streamed is recorded and billed
   retry: { maximumAttempts: 5, initialInterval: '1 second', maximumInterval: '60 seconds', backoffCoefficient: 2 },
 }
@@ -15,7 +15,7 @@ export const modelCalls: ActivityOptions = {
 export const toolReads: ActivityOptions = {
   taskQueue: queues.tools,
   startToCloseTimeout: '75 seconds',
-  heartbeatTimeout: '10 seconds',
+  heartbeatTimeout: '5 seconds',
   cancellationType: 'WAIT_CANCELLATION_COMPLETED',
   retry: { maximumAttempts: 3, initialInterval: '1 second', maximumInterval: '10 seconds', backoffCoefficient: 2 },
 }
