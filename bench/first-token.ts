@@ -39,7 +39,7 @@ async function directFirstTokenMs(modelUrl: string): Promise<number> {
 }
 
 await using house = await startInstallation()
-const run = (await house.run()) as Awaited<ReturnType<typeof house.run>> & { model: string }
+const run = await house.run()
 const base = run.api[0] ?? ''
 await using ledger = await connectLedgerFacts(run.databaseUrl)
 const person = await signIn(base)

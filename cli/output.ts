@@ -8,7 +8,7 @@ const codes: Readonly<Record<Style, string>> = { plain: '', dim: '\u001B[2m', bo
 const reset = '\u001B[0m'
 
 /** Text without control characters except line feed and tab, and without marks that turn the writing direction. */
-export function clean(text: string): string {
+function clean(text: string): string {
   return text.replaceAll(/(?![\n\t])\p{Cc}|[\u202A-\u202E\u2066-\u2069]/gu, '')
 }
 
@@ -39,7 +39,7 @@ export function printTable(
     printLine(deps, empty, 'dim')
     return
   }
-  const cells = rows.map((row) => row.map(oneLine))
+  const cells = rows.map((row) => row.map((cell) => oneLine(cell)))
   const widths = headings.map((heading, column) =>
     Math.max(heading.length, ...cells.map((row) => row[column]?.length ?? 0)),
   )
@@ -56,7 +56,7 @@ export function printTable(
 export function printFacts(deps: CliDeps, facts: readonly (readonly [string, string | null | undefined])[]): void {
   const present = facts.filter(([, value]) => value !== null && value !== undefined && value !== '')
   const width = Math.max(0, ...present.map(([name]) => name.length))
-  for (const [name, value] of present) printLine(deps, `${name.padEnd(width)}  ${oneLine(value ?? '')}`)
+  for (const [name, value] of present) printLine(deps, `${name.padEnd(width)}  ${oneLine(value ?? '')}`.trimEnd())
 }
 
 /** A text on one line, shortened. */

@@ -12,7 +12,6 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   // Once: the second one no longer waits for the server.
   process.once(signal, () => {
     interrupted.abort()
-    process.stdin.destroy()
   })
 }
 // A reader that left, such as `head`, ends the command as an interrupt does.
@@ -43,7 +42,7 @@ async function writePrivate(path: string, text: string): Promise<void> {
 }
 
 async function* inputLines(): AsyncGenerator<string> {
-  yield* createInterface({ input: process.stdin, crlfDelay: Infinity })
+  yield* createInterface({ input: process.stdin, crlfDelay: Infinity, signal: interrupted.signal })
 }
 
 const { version } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {

@@ -9,10 +9,10 @@ import { aborted } from './process.ts'
 
 const replicasMax = 8
 
-function replicas(text: string, name: string): number {
+function replicas(text: string, name: string, least: number): number {
   const value = Number(text)
-  if (!Number.isInteger(value) || value < 1 || value > replicasMax)
-    throw new ConfigError([`--${name}: must be 1 to ${replicasMax}`])
+  const fits = Number.isInteger(value) && value >= least && value <= replicasMax
+  if (!fits) throw new ConfigError([`--${name}: must be ${least} to ${replicasMax}`])
   return value
 }
 
@@ -29,8 +29,8 @@ async function main(): Promise<void> {
     config,
     environment: process.env,
     stateDir: resolve(config.stateDir),
-    apiReplicas: replicas(values.api, 'api'),
-    durableReplicas: replicas(values.durable, 'durable'),
+    apiReplicas: replicas(values.api, 'api', 1),
+    durableReplicas: replicas(values.durable, 'durable', 0) /* none: workers are run elsewhere */,
     say,
   })
   const readySeconds = (performance.now() - startedAt) / 1000

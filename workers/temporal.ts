@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import type { DataConverter } from '@temporalio/common'
-import { bundleWorkflowCode, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+import { bundleWorkflowCode, DefaultLogger, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
 import { createPayloadCodec } from '../crypto/payload-codec.ts'
 import type { Seal } from '../crypto/seal.ts'
 
@@ -23,5 +23,9 @@ export function dataConverterOf(seal: Seal): DataConverter {
 export function bundleWorkflows(): Promise<WorkflowBundleWithSourceMap> {
   const entry = workflowPath('index')
   if (!existsSync(entry)) throw new Error(`${entry} does not exist.`)
-  return bundleWorkflowCode({ workflowsPath: entry, failureConverterPath: workflowPath('failure-converter') })
+  return bundleWorkflowCode({
+    workflowsPath: entry,
+    failureConverterPath: workflowPath('failure-converter'),
+    logger: new DefaultLogger('WARN'),
+  })
 }

@@ -19,7 +19,7 @@ async function chatUntilTaken(person: Person, order: ChatOrder): Promise<ChatRep
 export const prove: Proof = async ({ seed, print, rounds = roundsDefault }) => {
   const next = random(seed)
   await using house = await startInstallation({ args: ['--durable', '2'] })
-  const { api, databaseUrl, model } = (await house.run()) as Awaited<ReturnType<typeof house.run>> & { model: string }
+  const { api, databaseUrl, model } = await house.run()
   await using ledger = await connectLedgerFacts(databaseUrl)
   const person = await signIn(api[0] ?? '')
   await ledger.fund(person.address, 1_000_000_000n)

@@ -1,7 +1,8 @@
 // The golden suite: one raw request per contract row that is served, compared with a committed reply. It runs against a
 // whole installation, so that a row is green only when a client of that shape would be served.
 import { privateKeyToAccount, generatePrivateKey } from 'viem/accounts'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { connectLedgerFacts } from '../support/ledger-facts.ts'
 import { expectGolden } from '../support/golden.ts'
 import { startInstallation, type Installation } from '../support/installation.ts'
 import { signIn, type Person } from '../support/person.ts'
@@ -25,6 +26,12 @@ beforeAll(async () => {
   await person.json('POST', '/wallet/faucet')
   sessionId = await person.openSession()
 }, 120_000)
+
+// Everybody here signs in from one address; the limit of the door has tests of its own.
+beforeEach(async () => {
+  await using database = await connectLedgerFacts((await house.run()).databaseUrl)
+  await database.query('DELETE FROM rate_bucket')
+})
 
 afterAll(async () => {
   await house[Symbol.asyncDispose]()

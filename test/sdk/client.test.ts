@@ -57,25 +57,17 @@ test.each([400, 401, 429, 500])(
 )
 
 test.each([
-  [
-    402,
-    { error: 'INSUFFICIENT_FUNDS', code: 'INSUFFICIENT_FUNDS', message: 'Too little.', required: '9' },
-    'INSUFFICIENT_FUNDS',
-    'Too little.',
-  ],
-  [
-    403,
-    { type: '/problems/policy-refused', title: 'No.', status: 403, detail: 'Rule 7.', code: 'policy-refused' },
-    'policy-refused',
-    'Rule 7.',
-  ],
-  [401, { message: 'Unauthorized' }, 'HTTP_401', 'Unauthorized'],
-  [400, { error: 'invalid_grant', error_description: 'Expired.' }, 'invalid_grant', 'Expired.'],
-  [429, { type: 'error', error: { type: 'rate_limit_error', message: 'Slow.' } }, 'rate_limit_error', 'Slow.'],
-  [400, { jsonrpc: '2.0', error: { code: -32_602, message: 'Bad.' } }, '-32602', 'Bad.'],
-])('reads a refusal of status %s from its family', async (status, body, code, message) => {
+  [402, { error: 'FUNDS', code: 'INSUFFICIENT_FUNDS', message: 'Too little.' }, 'INSUFFICIENT_FUNDS: Too little.'],
+  [403, { type: '/problems/x', title: 'No.', status: 403, detail: 'Rule 7.', code: 'x' }, 'x: Rule 7.'],
+  [401, { message: 'Unauthorized' }, 'HTTP_401: Unauthorized'],
+  [400, { error: 'invalid_grant', error_description: 'Expired.' }, 'invalid_grant: Expired.'],
+  [429, { type: 'error', error: { type: 'rate_limit_error', message: 'Slow.' } }, 'rate_limit_error: Slow.'],
+  [400, { jsonrpc: '2.0', error: { code: -32_602, message: 'Bad.' } }, '-32602: Bad.'],
+])('reads a refusal of status %s from its family', async (status, body, told) => {
   api.on('GET /wallet/balance', json(body, status))
-  expect(await refusal(client.wallet.balance())).toMatchObject({ status, code, message, requestId: 'request-1' })
+  const error = await refusal(client.wallet.balance())
+  expect(`${error.code}: ${error.message}`).toBe(told)
+  expect(error).toMatchObject({ status, requestId: 'request-1' })
 })
 
 test('a refusal that is not JSON still has its status', async () => {

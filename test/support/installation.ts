@@ -15,6 +15,8 @@ export type RunFile = {
   temporalAddress: string
   temporalUi: string
   databaseUrl: string
+  model: string
+  tools: string
   pids: { supervisor: number; api: number[]; durable: number[]; postgres: number; temporal: number; model: number }
   demo: { name: string; address: string; keyFile: string }[]
 }
@@ -24,6 +26,7 @@ export type Finished = { readonly code: number | null; readonly out: string; rea
 export type Installation = {
   readonly run: () => Promise<RunFile>
   readonly stateDir: string
+  readonly port: number
   readonly readyMs: number
   /** Runs the command line with a home of its own; `home` separates people. */
   readonly cli: (args: readonly string[], home?: string) => Promise<Finished>
@@ -79,6 +82,7 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
   return {
     run: read,
     stateDir,
+    port,
     readyMs,
     output: finished.text,
     cli: async (args, home = 'person') => {

@@ -1,0 +1,147 @@
+// Over the whole route table: who is let in, what is refused before any work, and whose objects exist for whom.
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { request as httpRequest } from 'node:http'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openApiDocument } from '../../api/openapi.ts'
+import { postJson, startTestApi, type TestApi } from '../support/api.ts'
+import { documentedRoutes } from '../support/routes.ts'
+
+const routes = documentedRoutes()
+const guarded = routes.filter((route) => route.guard.kind !== 'public')
+let api: TestApi
+
+beforeAll(async () => {
+  api = await startTestApi()
+})
+afterAll(() => api[Symbol.asyncDispose]())
+
+const someId = '11111111-1111-4111-8111-111111111111'
+const pathOf = (path: string, ids: Readonly<Record<string, string>> = {}) =>
+  path.replace(/:(\w+)/g, (_all, name: string) => ids[name] ?? (name === 'id' ? 'assistant' : someId))
+const label = ({ method, path }: { method: string; path: string }) => `${method.toUpperCase()} ${path}`
+
+test.each(guarded.map((route) => [label(route), route] as const))(
+  '%s answers 401 to every bad credential',
+  async (_label, route) => {
+    for (const authorization of [undefined, 'Bearer garbage', 'Bearer mcpwt_e30', 'Basic eDp5', 'Bearer a.b.c']) {
+      const reply = await fetch(api.url + pathOf(route.path), {
+        method: route.method.toUpperCase(),
+        headers: authorization === undefined ? {} : { authorization },
+      })
+      expect(reply.status).toBe(401)
+      expect(reply.headers.get('www-authenticate')).toBe('Bearer')
+    }
+  },
+)
+
+test.each(routes.filter((route) => route.owns).map((route) => [label(route), route] as const))(
+  "%s does not know another wallet's object",
+  async (_label, route) => {
+    const [owner, stranger] = [await api.tokenOf(api.newWallet()), await api.tokenOf(api.newWallet())]
+    const created = await postJson(`${api.url}/agents/assistant/sessions`, {}, { authorization: `Bearer ${owner}` })
+    const { id } = (await created.json()) as { id: string }
+    const body = route.body ? { body: JSON.stringify({ message: 'hello' }) } : {}
+    const headers = {
+      authorization: `Bearer ${stranger}`,
+      ...(route.body ? { 'content-type': 'application/json' } : {}),
+    }
+    const reply = await fetch(api.url + pathOf(route.path, { sid: id }), {
+      method: route.method.toUpperCase(),
+      headers,
+      ...body,
+    })
+    expect(reply.status).toBe(404)
+    await api.database.pool.query('DELETE FROM rate_bucket')
+  },
+)
+
+test.each(routes.filter((route) => route.body).map((route) => [label(route), route] as const))(
+  '%s refuses what is no JSON of its shape',
+  async (_label, route) => {
+    const account = api.newWallet()
+    api.roles.set(account.address.toLowerCase(), { tenant: 'demo', roles: ['operator'] })
+    const token = await api.tokenOf(account)
+    const send = (body: string, type = 'application/json') =>
+      fetch(api.url + pathOf(route.path), {
+        method: 'POST',
+        headers: { authorization: `Bearer ${token}`, 'content-type': type },
+        body,
+      })
+    expect((await send('{"a":1}', 'text/plain')).status).toBe(415)
+    expect((await send('{')).status).toBe(400)
+    expect((await send('['.repeat(100) + ']'.repeat(100))).status).toBe(400)
+    expect([400, 413]).toContain(
+      (await send(JSON.stringify({ message: 5, walletAddress: 5, payloads: 5, tokenId: 5, model: 5 }))).status,
+    )
+    await api.database.pool.query('DELETE FROM rate_bucket')
+  },
+)
+
+test('a wrong method is 405 with what is allowed, an unknown path 404, an oversized body 413', async () => {
+  const wrong = await fetch(`${api.url}/auth/verify`)
+  expect([wrong.status, wrong.headers.get('allow')]).toEqual([405, 'POST'])
+  expect((await fetch(`${api.url}/nowhere`)).status).toBe(404)
+  expect((await postJson(`${api.url}/auth/verify`, { nonce: 'x'.repeat(1_100_000) })).status).toBe(413)
+})
+
+test('a foreign Host and a foreign Origin are refused before any work', async () => {
+  const { port } = new URL(api.url)
+  const status = await new Promise<number | undefined>((resolve, reject) => {
+    httpRequest({ host: '127.0.0.1', port, path: '/agents', headers: { host: 'evil.example' } }, (reply) =>
+      resolve(reply.resume().statusCode),
+    )
+      .on('error', reject)
+      .end()
+  })
+  expect(status).toBe(403)
+  expect((await fetch(`${api.url}/agents`, { headers: { origin: 'http://evil.example' } })).status).toBe(403)
+  expect((await fetch(`${api.url}/agents`, { headers: { origin: 'http://127.0.0.1:8233' } })).status).toBe(403)
+})
+
+test('the codec answers the preflight of the Temporal UI without a credential, and decodes for operators only', async () => {
+  const ui = { origin: 'http://127.0.0.1:8233' }
+  const preflight = await fetch(`${api.url}/temporal/codec/decode`, { method: 'OPTIONS', headers: ui })
+  expect([preflight.status, preflight.headers.get('access-control-allow-credentials')]).toEqual([204, 'true'])
+  const token = await api.tokenOf(api.newWallet())
+  expect(
+    (await postJson(`${api.url}/temporal/codec/decode`, { payloads: [] }, { ...ui, authorization: `Bearer ${token}` }))
+      .status,
+  ).toBe(403)
+  const account = api.newWallet()
+  api.roles.set(account.address.toLowerCase(), { tenant: 'demo', roles: ['operator'] })
+  const operator = { ...ui, authorization: `Bearer ${await api.tokenOf(account)}` }
+  const clear = [{ metadata: { encoding: btoa('json/plain') }, data: btoa('"words"') }]
+  const encoded = (await (
+    await postJson(`${api.url}/temporal/codec/encode`, { payloads: clear }, operator)
+  ).json()) as { payloads: unknown[] }
+  expect(JSON.stringify(encoded)).not.toContain(btoa('"words"'))
+  const decoded = await postJson(`${api.url}/temporal/codec/decode`, encoded, operator)
+  expect(await decoded.json()).toEqual({ payloads: clear })
+})
+
+test('two Authorization headers are refused', async () => {
+  const { port } = new URL(api.url)
+  const token = await api.tokenOf(api.newWallet())
+  const status = await new Promise<number | undefined>((resolve, reject) => {
+    const headers = [
+      'host',
+      `127.0.0.1:${port}`,
+      'authorization',
+      `Bearer ${token}`,
+      'authorization',
+      `Bearer ${token}`,
+    ]
+    httpRequest({ host: '127.0.0.1', port, path: '/wallet/balance', headers: headers as never }, (reply) =>
+      resolve(reply.resume().statusCode),
+    )
+      .on('error', reject)
+      .end()
+  })
+  expect(status).toBe(401)
+})
+
+test('docs/openapi.json is what the routes print', () => {
+  const committed = readFileSync(fileURLToPath(new URL('../../docs/openapi.json', import.meta.url)), 'utf8')
+  expect(JSON.parse(JSON.stringify(openApiDocument(routes, '0.1.0')))).toEqual(JSON.parse(committed))
+})
