@@ -22,7 +22,7 @@ export async function expectGolden(name: string, reply: Response): Promise<void>
   const headers: Record<string, string> = {}
   for (const header of kept) {
     const value = reply.headers.get(header)
-    if (value !== null) headers[header] = value
+    if (value !== null) headers[header] = normaliseText(value)
   }
   for (const header of present) if (reply.headers.has(header)) headers[header] = '<present>'
   const text = await reply.text()
