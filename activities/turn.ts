@@ -85,8 +85,15 @@ async function conclude(
   if (!concluded) return
   const { status, ...body } = concluded
   const streamId = turnStreamId(ref.turnId)
-  await deps.bus.append({ streamId, kind: status === 'done' ? 'turn_completed' : 'turn_failed', body })
-  await deps.bus.close(streamId)
+  // The last word of this try; when a later try writes the stream already, it is not ours to end.
+  const fence = BigInt(ref.try * 1_000_000 + 999_999)
+  const taken = await deps.bus.append({
+    streamId,
+    kind: status === 'done' ? 'turn_completed' : 'turn_failed',
+    body,
+    fence,
+  })
+  if (taken) await deps.bus.close(streamId)
 }
 
 function doneOf(turn: TurnFacts, available: bigint): Readonly<Record<string, unknown>> {

@@ -45,6 +45,16 @@ export function parsePrices(text: string): PriceTable {
   return { aliases: parsed.data.aliases, rows }
 }
 
+const scriptedModel = 'scripted-1'
+
+/** What an installation offers: the scripted model alone, which all short names lead to, or the vendor's without it. */
+export function offeredPrices(table: PriceTable, kind: 'scripted' | 'anthropic'): PriceTable {
+  const isScripted = (row: ModelPrice) => row.model === scriptedModel
+  if (kind === 'anthropic') return { ...table, rows: table.rows.filter((row) => !isScripted(row)) }
+  const aliases = Object.fromEntries(Object.keys(table.aliases).map((alias) => [alias, scriptedModel]))
+  return { aliases, rows: table.rows.filter(isScripted) }
+}
+
 /** The exact model id of a name, or undefined. */
 export function resolveModel(table: PriceTable, name: string): string | undefined {
   const model = table.aliases[name] ?? name

@@ -57,15 +57,14 @@ export async function markQueued(queryable: Queryable, turn: { turnId: string; t
   return rowCount === 1
 }
 
-export async function readTryState(
-  queryable: Queryable,
-  turn: { turnId: string; try: number },
-): Promise<string | undefined> {
-  const { rows } = await queryable.query<{ state: string }>(
-    'SELECT state FROM turn_try WHERE turn_id = $1 AND try = $2',
+/** Whether a try runs, waits or ended with an outcome of its own, rather than unaccepted, refused or swept. */
+export async function wasTaken(queryable: Queryable, turn: { turnId: string; try: number }): Promise<boolean> {
+  const { rowCount } = await queryable.query(
+    `SELECT 1 FROM turn_try WHERE turn_id = $1 AND try = $2
+     AND (state IN ('queued', 'running') OR (state = 'ended' AND reason NOT IN ('unaccepted', 'refused', 'swept')))`,
     [turn.turnId, turn.try],
   )
-  return rows[0]?.state
+  return rowCount === 1
 }
 
 /** Tries that were submitted and never taken. */

@@ -10,7 +10,7 @@ import { turnHoldId, voidId } from '../crypto/turn-ids.ts'
 import { transcriptBytes, type SessionRow } from '../db/chat-session.ts'
 import type { Client, Pool } from '../db/pool.ts'
 import { reopenStream } from '../db/stream.ts'
-import { beginTurn, lockTurnKey, markQueued, readTryState, type KeyRow } from '../db/turn.ts'
+import { beginTurn, lockTurnKey, markQueued, wasTaken, type KeyRow } from '../db/turn.ts'
 import { endTry, readAvailable } from '../db/turn-step.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { GatewayError, InvariantError } from '../domain/errors.ts'
@@ -221,6 +221,7 @@ async function submit(
     tenantId: principal.tenant.startsWith('0x') ? `w${principal.walletId}` : principal.tenant, // never the address
     walletId: principal.walletId.toString(),
     agentId: post.agent.id,
+    stepsMax: post.agent.stepsMax,
     revocationScopes: gateOf(call).map(({ scope }) => scope.replace(/:0x[0-9a-f]{40}$/, `:w${principal.walletId}`)),
   }
   const submitted = await deps.durable.submitTurn({ labels, turn, rollOverTurns, timeoutMs: turnAcceptMs })
@@ -235,7 +236,8 @@ async function submit(
     reason,
     voidId: voidId(turnHoldId({ ...turn, step: 1, n: 0 })),
   })
-  if (!ended && (await readTryState(deps.pool, turn)) !== 'ended') return // somebody took it after all: it streams
+  // Somebody took it after all, and it may even be over: it streams.
+  if (!ended && (await wasTaken(deps.pool, turn))) return
   if (submitted.kind === 'refused') throw new GatewayError(submitted.code, 'The session refused the turn.')
   throw new GatewayError('turn-not-accepted', 'Nobody took the turn; nothing was charged.', { retryAfterMs: 2_000 })
 }

@@ -77,7 +77,7 @@ type Parts = {
 async function routeDeps({ services, durable, config, log, offer }: Parts): Promise<RouteDeps> {
   const { pool, keys, members, epochs, pipeline, bus, events, metrics, clock, publicUrl, seal } = services
   const agents = await readAgents()
-  const prices = await readPrices()
+  const prices = await readPrices(config.model.kind)
   const development = config.environment === 'development'
   return {
     ...{ pool, keys, events, clock, publicUrl, agents, prices, durable, bus, pipeline, metrics, resolveModel, version },

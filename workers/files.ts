@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseAgent, type Agent } from '../config/agents.ts'
 import { compilePolicy } from '../config/policy.ts'
-import { parsePrices, type PriceTable } from '../config/prices.ts'
+import { offeredPrices, parsePrices, type PriceTable } from '../config/prices.ts'
 import { parseTemporalSettings, type TemporalSettings } from '../config/temporal.ts'
 import { parseToolCatalogue } from '../config/tools.ts'
 import type { PolicySet } from '../domain/policy/combine.ts'
@@ -33,7 +33,11 @@ async function readAgent(id: string): Promise<Agent> {
   })
 }
 
-export const readPrices = async (): Promise<PriceTable> => parsePrices(await text('policy/prices.yaml'))
+/** The price table as this installation offers it; whole without a kind. */
+export async function readPrices(kind?: 'scripted' | 'anthropic'): Promise<PriceTable> {
+  const table = parsePrices(await text('policy/prices.yaml'))
+  return kind === undefined ? table : offeredPrices(table, kind)
+}
 
 export const readPolicy = async (): Promise<PolicySet> =>
   compilePolicy('policy/default.yaml', await text('policy/default.yaml'), 1)

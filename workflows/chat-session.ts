@@ -12,7 +12,7 @@ import {
   setHandler,
   workflowInfo,
 } from '@temporalio/workflow'
-import { rememberedUpdatesMax, turnQueueMax, turnStepsDefault } from '../domain/limits.ts'
+import { rememberedUpdatesMax, turnQueueMax } from '../domain/limits.ts'
 import {
   cancelTurn,
   closeSession,
@@ -108,7 +108,7 @@ async function runTurn(state: SessionState, box: Mailbox, turn: TurnRef): Promis
         workflowIdReusePolicy: 'REJECT_DUPLICATE',
         parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
         workflowTaskTimeout: '5 seconds', // how long a dead worker keeps a turn waiting
-        args: [{ ...turn, labels, stepsMax: turnStepsDefault }],
+        args: [{ ...turn, labels, stepsMax: labels.stepsMax }],
         staticSummary: 'One turn: model and tools',
         searchAttributes: {
           SessionId: [labels.sessionId],

@@ -26,6 +26,8 @@ export type SessionLabels = {
   readonly tenantId: string
   readonly walletId: string
   readonly agentId: string
+  /** Model calls a turn of this agent may make. */
+  readonly stepsMax: number
   readonly revocationScopes: readonly string[]
 }
 

@@ -84,23 +84,21 @@ const ruleGen = fc.record({
   classes: fc.option(fc.subarray([...effectClasses], { minLength: 1 })),
   actors: fc.option(fc.constantFrom('some', 'none')),
 })
-const policyGen = fc
-  .array(ruleGen, { maxLength: 6 })
-  .map((rules) =>
-    compilePolicy(
-      'gen.yaml',
-      JSON.stringify({
-        policy: 'gen',
-        version: 1,
-        rules: rules.map((rule, index) => ({
-          id: `r${index}`,
-          reason: 'x',
-          ...Object.fromEntries(Object.entries(rule).filter(([, value]) => value !== null)),
-        })),
-      }),
-      1,
-    ),
-  )
+const policyGen = fc.array(ruleGen, { maxLength: 6 }).map((rules) =>
+  compilePolicy(
+    'gen.yaml',
+    JSON.stringify({
+      policy: 'gen',
+      version: 1,
+      rules: rules.map((rule, index) => ({
+        id: `r${index}`,
+        reason: 'x',
+        ...Object.fromEntries(Object.entries(rule).filter(([, value]) => value !== null)),
+      })),
+    }),
+    1,
+  ),
+)
 const questionGen = fc
   .record({ effectClass: fc.constantFrom(...effectClasses), agent: fc.boolean() })
   .map(({ effectClass, agent }) => call(effectClass, agent))

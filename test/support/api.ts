@@ -70,7 +70,7 @@ export async function startTestApi(): Promise<TestApi> {
     cancelTurn: async () => undefined,
     closeSession: async () => undefined,
   }
-  const prices = await readPrices()
+  const prices = await readPrices('scripted')
   const deps: RouteDeps = {
     ...{
       pool,

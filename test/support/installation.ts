@@ -41,6 +41,8 @@ export type InstallationOptions = {
   readonly args?: readonly string[]
   readonly port?: number
   readonly keepState?: boolean
+  /** Settings beside the ones every suite has. */
+  readonly env?: Readonly<Record<string, string>>
   readonly readyMsMax?: number
 }
 
@@ -58,7 +60,7 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
   const stateDir = options.stateDir ?? mkdtempSync(join(tmpdir(), 'gatehouse-e2e-'))
   const runFile = join(stateDir, 'run.json')
   const port = options.port ?? 20_000 + Math.floor(Math.random() * 20_000)
-  const env = scrubbedEnvironment({ GATEHOUSE_STATE_DIR: stateDir, GATEHOUSE_PORT: String(port) })
+  const env = scrubbedEnvironment({ GATEHOUSE_STATE_DIR: stateDir, GATEHOUSE_PORT: String(port), ...options.env })
   const startedAt = performance.now()
   const child = spawn(process.execPath, ['--import', 'tsx', 'workers/start.ts', ...(options.args ?? [])], {
     cwd: root,
