@@ -89,3 +89,11 @@ export const rememberedUpdatesMax = 100
 export const heartbeatMs = 1_000
 export const codecPayloadsMax = 500
 export const codecBodyBytesMax = 8_000_000
+
+// The published client.
+export const clientRequestMs = 30_000 // until the headers of a stream, or a whole JSON reply; the door decides in 10 s
+export const clientReplyBytesMax = 64_000_000 // a transcript at its longest
+export const clientStreamIdleMs = 45_000 // three keep-alives missed: the connection is dead
+export const streamEventCharsMax = 8_000_000
+export const clientRetryWaitsMs = [100, 500, 2_000, 4_000, 4_000] as const // ten seconds outlast an API restart
+export const clientRetryAfterSecondsMax = 5 // a longer wait is the caller's decision

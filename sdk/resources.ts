@@ -1,0 +1,132 @@
+// The plain calls of the client: agents, sessions and the wallet.
+import { z } from 'zod'
+import { pageItemsMax, sessionsPerWalletMax } from '../domain/limits.ts'
+import { sessionPath, type SessionRef } from './chat.ts'
+import { GatehouseError } from './errors.ts'
+import type { Transport } from './http.ts'
+import * as shapes from './shapes.ts'
+
+export type Page = { readonly limit?: number; readonly offset?: number }
+/** A session, or its id; an id alone costs a look-up of its agent. */
+export type SessionName = SessionRef | string
+
+export function createAgents(transport: Transport) {
+  return {
+    /**
+     * The catalogue. Nobody needs to be signed in.
+     *
+     * @example
+     * for (const agent of await client.agents.list()) show(agent.id, agent.title)
+     */
+    list: async (): Promise<shapes.AgentSummary[]> =>
+      (await transport.call({ method: 'GET', path: '/agents' }, shapes.AgentList)).agents,
+    /**
+     * One agent with its tools, skills and price.
+     *
+     * @example
+     * const { tools } = await client.agents.get('assistant')
+     */
+    get: (agentId: string): Promise<shapes.Agent> =>
+      transport.call({ method: 'GET', path: `/agents/${encodeURIComponent(agentId)}` }, shapes.Agent),
+  }
+}
+
+type Resolve = (session: SessionName) => Promise<SessionRef>
+
+export function createSessions(transport: Transport, agentOf: Resolve) {
+  return {
+    /**
+     * Opens a session with an agent.
+     *
+     * @example
+     * const session = await client.sessions.create('assistant')
+     */
+    create: (agentId: string, request: { readonly model?: string | undefined } = {}): Promise<shapes.SessionSummary> =>
+      transport.call(
+        {
+          method: 'POST',
+          path: `/agents/${encodeURIComponent(agentId)}/sessions`,
+          body: request.model === undefined ? {} : { model: request.model },
+        },
+        shapes.SessionSummary,
+      ),
+    /**
+     * Sessions of this wallet, of all agents or of one.
+     *
+     * @example
+     * const [latest] = await client.sessions.list({ agentId: 'assistant', limit: 1 })
+     */
+    list: async (request: Page & { readonly agentId?: string | undefined } = {}): Promise<shapes.SessionSummary[]> => {
+      const folder = request.agentId === undefined ? '/wallet' : `/agents/${encodeURIComponent(request.agentId)}`
+      const path = `${folder}/sessions${queryOf(request)}`
+      return (await transport.call({ method: 'GET', path }, shapes.SessionList)).sessions
+    },
+    /**
+     * One session with its transcript.
+     *
+     * @example
+     * const { messages } = await client.sessions.get(session)
+     */
+    get: async (session: SessionName): Promise<shapes.Session> =>
+      transport.call({ method: 'GET', path: sessionPath(await agentOf(session)) }, shapes.Session),
+    /**
+     * Ends a session and purges what was said in it.
+     *
+     * @example
+     * await client.sessions.delete(session)
+     */
+    delete: async (session: SessionName): Promise<void> => {
+      await transport.call({ method: 'DELETE', path: sessionPath(await agentOf(session)) }, z.unknown())
+    },
+  }
+}
+
+export function createWallet(transport: Transport) {
+  return {
+    /**
+     * What can be spent, in micro-USD.
+     *
+     * @example
+     * formatMicros((await client.wallet.balance()).availableBalance)
+     */
+    balance: (): Promise<shapes.Balance> => transport.call({ method: 'GET', path: '/wallet/balance' }, shapes.Balance),
+    /**
+     * The bill, latest first.
+     *
+     * @example
+     * const { transactions, hasMore } = await client.wallet.transactions({ limit: 20 })
+     */
+    transactions: (page: Page = {}): Promise<shapes.TransactionPage> =>
+      transport.call({ method: 'GET', path: `/wallet/transactions${queryOf(page)}` }, shapes.TransactionPage),
+    /**
+     * Play money, once per wallet; in development only.
+     *
+     * @example
+     * await client.wallet.faucet()
+     */
+    faucet: (): Promise<shapes.Faucet> =>
+      transport.call({ method: 'POST', path: '/wallet/faucet', body: {} }, shapes.Faucet),
+  }
+}
+
+// Routes name the agent and the session; whoever kept only the session's id pays for a look at the wallet's sessions.
+export function createResolver(transport: Transport): Resolve {
+  return async (session) => {
+    if (typeof session !== 'string') return session
+    for (let offset = 0; offset < sessionsPerWalletMax; offset += pageItemsMax) {
+      const path = `/wallet/sessions${queryOf({ limit: pageItemsMax, offset })}`
+      const { sessions } = await transport.call({ method: 'GET', path }, shapes.SessionList)
+      const found = sessions.find(({ id }) => id === session)
+      if (found) return found
+      if (sessions.length < pageItemsMax) break
+    }
+    throw new GatehouseError(`There is no session ${session} of this wallet.`, { status: 404, code: 'NOT_FOUND' })
+  }
+}
+
+function queryOf({ limit, offset }: Page): string {
+  const query = new URLSearchParams()
+  if (limit !== undefined) query.set('limit', String(limit))
+  if (offset !== undefined) query.set('offset', String(offset))
+  return query.size === 0 ? '' : `?${query.toString()}`
+}

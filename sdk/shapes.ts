@@ -1,0 +1,108 @@
+// What the server answers, as far as this client reads it. Unknown members pass through: a newer server never breaks an
+// older client.
+import { z } from 'zod'
+import { formatUsd, parseMicros } from '../domain/money.ts'
+
+const Micros = z.string().regex(/^-?\d{1,19}$/, 'must be a decimal string of micro-USD')
+const Instant = z.string().nullish()
+
+export const Issued = z.looseObject({ token: z.string().min(1), expiresAt: z.string(), walletAddress: z.string() })
+
+export const AgentSummary = z.looseObject({
+  id: z.string(),
+  name: z.string(),
+  title: z.string().nullish(),
+  description: z.string().nullish(),
+  model: z.string().nullish(),
+  skillsCount: z.number().optional(),
+})
+export type AgentSummary = z.output<typeof AgentSummary>
+export const AgentList = z.looseObject({ agents: z.array(AgentSummary) })
+
+const Named = z.union([z.string(), z.looseObject({ name: z.string(), description: z.string().nullish() })])
+export const Agent = z.looseObject({
+  ...AgentSummary.shape,
+  tools: z.array(Named).default([]),
+  skills: z.array(Named).default([]),
+  categories: z.array(z.string()).optional(),
+  pricing: z
+    .looseObject({
+      type: z.string(),
+      amount: z.union([z.string(), z.number()]).nullish(),
+      description: z.string().nullish(),
+    })
+    .nullish(),
+})
+export type Agent = z.output<typeof Agent>
+
+export const SessionSummary = z.looseObject({
+  id: z.string(),
+  agentId: z.string(),
+  model: z.string().nullish(),
+  createdAt: Instant,
+  lastActiveAt: Instant,
+  lastMessageAt: Instant,
+  messageCount: z.number().optional(),
+  preview: z.string().nullish(),
+})
+export type SessionSummary = z.output<typeof SessionSummary>
+export const SessionList = z.looseObject({ sessions: z.array(SessionSummary) })
+
+export const Message = z.looseObject({ role: z.string(), content: z.unknown(), timestamp: Instant })
+export type Message = z.output<typeof Message>
+export const Session = z.looseObject({
+  ...SessionSummary.shape,
+  messages: z.array(Message).default([]),
+  currentTurn: z.unknown().optional(),
+})
+export type Session = z.output<typeof Session>
+
+export const Balance = z.looseObject({
+  availableBalance: Micros,
+  walletAddress: z.string().optional(),
+  depositAddress: z.string().nullish(),
+  reserved: Micros.optional(),
+  unsettledSpend: Micros.optional(),
+  pendingWithdrawals: Micros.optional(),
+})
+export type Balance = z.output<typeof Balance>
+
+export const Transaction = z.looseObject({
+  id: z.union([z.string(), z.number()]),
+  type: z.string(),
+  amount: Micros,
+  agentId: z.string().nullish(),
+  timestamp: z.union([z.string(), z.number()]).nullish(),
+  createdAt: Instant,
+  status: z.string().nullish(),
+  balance: Micros.nullish(),
+})
+export type Transaction = z.output<typeof Transaction>
+export const TransactionPage = z.looseObject({
+  transactions: z.array(Transaction),
+  total: z.number(),
+  hasMore: z.boolean(),
+})
+export type TransactionPage = z.output<typeof TransactionPage>
+
+export const Faucet = z.looseObject({ amount: Micros.optional(), availableBalance: Micros.optional() })
+export type Faucet = z.output<typeof Faucet>
+
+export const Revoked = z.looseObject({ revoked: z.string(), epoch: z.number() })
+export type Revoked = z.output<typeof Revoked>
+export const Link = z.looseObject({ url: z.string(), expiresIn: z.number() })
+export type Link = z.output<typeof Link>
+export const Rendered = z.looseObject({ message: z.string().min(1) })
+export const Challenge = z.looseObject({ nonce: z.string().min(1), message: z.string().min(1) })
+
+/**
+ * Micro-USD as people read it; text that is no amount comes back as it is.
+ *
+ * @example
+ * formatMicros('2800') // '$0.0028'
+ */
+export function formatMicros(text: string): string {
+  const amount = parseMicros(text.replace(/^-/, ''))
+  if (amount === undefined) return text
+  return `${text.startsWith('-') ? '-' : ''}${formatUsd(amount)}`
+}
