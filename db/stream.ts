@@ -80,12 +80,12 @@ export async function reopenStream(client: Queryable, streamId: string): Promise
   await client.query('DELETE FROM stream_chunk WHERE stream_id = $1', [streamId])
 }
 
-/** Drops streams closed before the given moment; several processes may do so at once. Answers how many went. */
-export async function dropClosedStreams(pool: Queryable, closedBefore: Date): Promise<number> {
+/** Drops streams that were closed so long ago; several processes may do so at once. Answers how many went. */
+export async function dropClosedStreams(pool: Queryable, olderMs: number): Promise<number> {
   const { rowCount } = await pool.query(
     `DELETE FROM stream WHERE id IN (
-       SELECT id FROM stream WHERE closed_at < $1 ORDER BY closed_at LIMIT ${sweepRowsMax} FOR UPDATE SKIP LOCKED)`,
-    [closedBefore],
+       SELECT id FROM stream WHERE closed_at < clock_timestamp() - make_interval(secs => $1::double precision / 1000) ORDER BY closed_at LIMIT ${sweepRowsMax} FOR UPDATE SKIP LOCKED)`,
+    [olderMs],
   )
   return rowCount ?? 0
 }
