@@ -1,0 +1,241 @@
+// One tool call of a turn, through the same pipeline as any other. A refusal or a failure becomes a result that the
+// model reads; only a stop of the whole turn ends it.
+import { Context } from '@temporalio/activity'
+import { excessId, postId, turnHoldId, voidId } from '../crypto/turn-ids.ts'
+import { insertMessage, lockTurn, postHold, readMessage, voidHold, wasAttempted, writeTotals } from '../db/turn-step.ts'
+import { inTransaction } from '../db/transaction.ts'
+import { GatewayError, invariant, type ErrorCode } from '../domain/errors.ts'
+import { heartbeatMs, toolAttemptsMax, toolCallMs, toolCallsPerTurnMax } from '../domain/limits.ts'
+import { noUsage, plans, toolReservation } from '../domain/pricing.ts'
+import { splitToolName } from '../domain/tool.ts'
+import type { Answer, Call, EffectResult } from '../gateway/call.ts'
+import type { Recorder } from '../gateway/ports.ts'
+import type { KnownTool } from '../gateway/tool-offer.ts'
+import { Blocks } from '../schemas/model.ts'
+import type { ToolOutcome } from '../schemas/tool.ts'
+import { turnStreamId } from '../workflows/contract.ts'
+import type { ActivityDeps } from './deps.ts'
+import { toFailure, verdictOf } from './failure.ts'
+import { totalsAfter, type ToolCallRef } from './model.ts'
+import { tryName, turnContext, type StepRef, type TurnContext } from './turn-context.ts'
+
+export type ToolActivities = ReturnType<typeof createToolActivities>
+
+type Asked = { readonly ref: StepRef & ToolCallRef; readonly name: string; readonly input: unknown }
+
+export function createToolActivities(deps: ActivityDeps) {
+  return {
+    async callTool(ref: StepRef & ToolCallRef): Promise<void> {
+      const context = Context.current()
+      const beat = setInterval(() => context.heartbeat(), heartbeatMs)
+      try {
+        await callTool(deps, ref)
+      } catch (error) {
+        if (context.cancellationDetails?.cancelRequested === true) await context.cancelled
+        throw toFailure(error)
+      } finally {
+        clearInterval(beat)
+      }
+    },
+  }
+}
+
+async function callTool(deps: ActivityDeps, ref: StepRef & ToolCallRef): Promise<void> {
+  const asked = await readAsked(deps, ref)
+  const stored = await readMessage(deps.pool, {
+    turnId: ref.turnId,
+    kind: 'tool',
+    step: ref.step,
+    position: ref.position,
+  })
+  if (stored) return tell(deps, asked, outcomeOfRow(stored.content))
+  const facts = await turnContext(deps, ref.turnId)
+  const outcome = await runTool(deps, asked, facts)
+  deps.crashPoint('tool-after-record')
+  await tell(deps, asked, outcome)
+}
+
+async function readAsked(deps: ActivityDeps, ref: StepRef & ToolCallRef): Promise<Asked> {
+  const row = await readMessage(deps.pool, { turnId: ref.turnId, kind: 'assistant', step: ref.step, position: 0 })
+  const block = Blocks.parse(row?.content ?? []).find((each) => each.type === 'tool_use' && each.id === ref.toolCallId)
+  invariant(block?.type === 'tool_use', 'A tool call was asked for in a stored message.')
+  return { ref, name: block.name, input: block.input }
+}
+
+function outcomeOfRow(content: unknown): ToolOutcome {
+  const [block] = Blocks.parse(content)
+  invariant(block?.type === 'tool_result', 'A tool message holds its result.')
+  return { text: block.content, isError: block.isError }
+}
+
+async function tell({ bus }: ActivityDeps, { ref, name }: Asked, { text, isError }: ToolOutcome): Promise<void> {
+  const body = { id: ref.toolCallId, name, isError, result: text }
+  await bus.append({ streamId: turnStreamId(ref.turnId), kind: 'tool_result', body })
+}
+
+async function runTool(deps: ActivityDeps, asked: Asked, facts: TurnContext): Promise<ToolOutcome> {
+  let repeatable = true
+  try {
+    const tool = await knownTool(deps, asked, facts)
+    if ('isError' in tool) return await recordRefusal(deps, asked, tool)
+    repeatable = tool.effectClass === 'read'
+    // A write that was begun before and left no result may have happened: nobody calls it again.
+    if (!repeatable && (await wasAttempted(deps.pool, effectKeyOf(asked.ref))))
+      throw new GatewayError('tool-failed', 'Nobody knows whether this call happened; it is not repeated.')
+    const answer = await deps.pipeline.run(callOf(asked, facts, tool), (effect) =>
+      callOnce(deps, { asked, tool, ...effect }),
+    )
+    return answer.kind === 'done' ? answer.value : await recordRefusal(deps, asked, refusalOf(answer))
+  } catch (error) {
+    if (!isResult(error, repeatable)) throw error
+    return recordRefusal(deps, asked, { text: `${error.code}: ${error.message}`, isError: true })
+  }
+}
+
+type Calling = { readonly asked: Asked; readonly tool: KnownTool; readonly signal: AbortSignal }
+
+async function callOnce(deps: ActivityDeps, { asked, tool, signal }: Calling): Promise<EffectResult<ToolOutcome>> {
+  const order = { server: tool.server, tool: tool.name, args: asked.input, signal, timeoutMs: toolCallMs }
+  const about = { 'gatehouse.turn': asked.ref.turnId, 'gatehouse.tool': `${tool.server}/${tool.name}` }
+  const outcome = await deps.tracing.span('upstream tool', about, () => deps.tools.call(order))
+  deps.crashPoint('tool-before-record')
+  return { value: outcome, output: outcome.text, record: recordOutcome(deps, asked, outcome) }
+}
+
+/** Codes that concern the turn or the try, not the tool: no model may read its way around them. */
+const turnCodes: readonly ErrorCode[] = [
+  'revoked',
+  'revocation-feed-stale',
+  'turn-cancelled',
+  'turn-conflict',
+  'insufficient-funds',
+  'budget-exceeded',
+  'database-unavailable',
+]
+
+// Whether the model is told now. A read that may succeed later is tried again first.
+function isResult(error: unknown, repeatable: boolean): error is GatewayError {
+  const { cancellationSignal, info } = Context.current()
+  if (!(error instanceof GatewayError) || turnCodes.includes(error.code) || cancellationSignal.aborted) return false
+  return !(repeatable && verdictOf(error.code) === 'retryable' && info.attempt < toolAttemptsMax)
+}
+
+// A model may name anything; only what a server of this agent lists now is called.
+async function knownTool(
+  deps: ActivityDeps,
+  { name, ref }: Asked,
+  { agent, turn }: TurnContext,
+): Promise<KnownTool | ToolOutcome> {
+  const split = splitToolName(name)
+  const listed = split && agent.servers.includes(split.server)
+  const tool = listed
+    ? await deps.offer.find(split.server, split.tool, Context.current().cancellationSignal)
+    : undefined
+  if (!tool) return { text: `tool-unknown: there is no tool ${name} here.`, isError: true }
+  if (turn.toolCalls + ref.position >= toolCallsPerTurnMax)
+    return { text: `The turn may make ${toolCallsPerTurnMax} tool calls.`, isError: true }
+  return tool
+}
+
+function refusalOf(answer: Exclude<Answer<ToolOutcome>, { kind: 'done' }>): ToolOutcome {
+  if (answer.kind === 'held') {
+    return {
+      text: `approval-required (${answer.decision.ruleIds.join(', ')}): ${answer.decision.reason}`,
+      isError: true,
+    }
+  }
+  if (turnCodes.includes(answer.code)) throw new GatewayError(answer.code, answer.reason)
+  const rules = answer.decision?.ruleIds.join(', ') ?? ''
+  return { text: `${answer.code}${rules === '' ? '' : ` (${rules})`}: ${answer.reason}`, isError: true }
+}
+
+const effectKeyOf = (ref: StepRef & ToolCallRef) => `${ref.turnId}:${ref.toolCallId}`
+
+function callOf({ ref, input }: Asked, { turn, agent, principal }: TurnContext, tool: KnownTool): Call {
+  const holdId = turnHoldId({ ...ref, n: 0 })
+  const reference = `${tool.server}/${tool.name}`
+  return {
+    principal,
+    session: { id: turn.sessionId, risk: 0 },
+    action: 'tool.call',
+    resource: { kind: 'tool', name: reference, effectClass: tool.effectClass, owner: turn.wallet },
+    facts: { phase: 'call', arguments: input },
+    origin: 'chat',
+    effectKey: effectKeyOf(ref),
+    attempt: Context.current().info.attempt,
+    turn: { turnId: ref.turnId, try: ref.try, step: ref.step },
+    hold: {
+      id: holdId,
+      revenue: 3,
+      amountMicros: toolReservation(plans.managed),
+      code: 11,
+      agentId: agent.id,
+      workflowId: tryName(ref),
+      meta: { turnId: ref.turnId, step: ref.step, tool: reference },
+    },
+    signal: Context.current().cancellationSignal,
+  }
+}
+
+const resultBlock = (ref: ToolCallRef, { text, isError }: ToolOutcome) => [
+  { type: 'tool_result', toolUseId: ref.toolCallId, content: text, isError },
+]
+
+// A tool that answered is charged, also when its answer is an error of its own: a usable result reached the caller.
+function recordOutcome(deps: ActivityDeps, { ref }: Asked, outcome: ToolOutcome): Recorder {
+  return async (client) => {
+    const turn = await lockTurn(client, ref.turnId)
+    invariant(turn, 'A running turn exists.')
+    const message = {
+      sessionId: turn.sessionId,
+      turnId: ref.turnId,
+      kind: 'tool',
+      step: ref.step,
+      position: ref.position,
+      content: resultBlock(ref, outcome),
+      stopReason: null,
+      usage: undefined,
+    } as const
+    if (!(await insertMessage(client, message)))
+      throw new GatewayError('turn-conflict', 'The call was recorded by another attempt.')
+    const stepPicos = plans.managed.picosPerToolCall
+    const totals = totalsAfter(turn, { picosAdded: stepPicos, usage: noUsage, toolCalls: 1 })
+    await writeTotals(client, ref.turnId, totals)
+    const holdId = turnHoldId({ ...ref, n: 0 })
+    const amountMicros = totals.postedMicros - turn.postedMicros
+    const meta = { turnId: ref.turnId, step: ref.step, picos: stepPicos.toString(), plan: plans.managed.id }
+    const posted = await postHold(client, {
+      postId: postId(holdId),
+      holdId,
+      excessId: excessId(holdId),
+      amountMicros,
+      code: 11,
+      meta,
+    })
+    if (posted === 'already_resolved') throw new GatewayError('turn-cancelled', 'The try ended meanwhile.')
+    invariant(posted === 'ok', `Posting a tool call answered ${posted}.`)
+    deps.events.chargePosted({ kind: 'tool', micros: amountMicros, turnId: ref.turnId })
+  }
+}
+
+// Nothing usable came back: the model reads why, the hold is voided, nothing is charged.
+async function recordRefusal(deps: ActivityDeps, { ref }: Asked, outcome: ToolOutcome): Promise<ToolOutcome> {
+  await inTransaction(deps.pool, async (client) => {
+    const turn = await lockTurn(client, ref.turnId)
+    invariant(turn, 'A running turn exists.')
+    const holdId = turnHoldId({ ...ref, n: 0 })
+    await voidHold(client, { voidId: voidId(holdId), holdId, reason: 'no-result' })
+    const message = {
+      sessionId: turn.sessionId,
+      turnId: ref.turnId,
+      kind: 'tool',
+      step: ref.step,
+      position: ref.position,
+      content: resultBlock(ref, outcome),
+      stopReason: null,
+      usage: undefined,
+    } as const
+    await insertMessage(client, message)
+  })
+  return outcome
+}

@@ -1,0 +1,88 @@
+// Which tools an agent is shown, and what a named tool is: one reading of the servers' lists, judged by the catalogue and
+// filtered by the same decision that a call meets.
+import type { ToolUpstreams } from '../clients/tools.ts'
+import { toolListCacheMs } from '../domain/limits.ts'
+import { decide } from '../domain/policy/combine.ts'
+import type { Principal } from '../domain/principal.ts'
+import { classifyTool, exposedToolName, type EffectClass } from '../domain/tool.ts'
+import type { ModelTool } from '../schemas/model.ts'
+import type { ToolDescription } from '../schemas/tool.ts'
+import type { Logger } from '../telemetry/log.ts'
+import type { PolicySource } from './ports.ts'
+
+export type KnownTool = ToolDescription & { readonly effectClass: EffectClass }
+
+export type ToolOffer = {
+  /** Tools of the servers that the principal may be shown, in a fixed order. A server that is down hides only itself. */
+  readonly offered: (
+    principal: Principal,
+    servers: readonly string[],
+    signal: AbortSignal,
+  ) => Promise<readonly ModelTool[]>
+  /** The tool as its server lists it now; undefined when it does not. */
+  readonly find: (server: string, tool: string, signal: AbortSignal) => Promise<KnownTool | undefined>
+}
+
+export type ToolOfferDeps = {
+  readonly tools: ToolUpstreams
+  readonly classes: Readonly<Record<string, EffectClass>>
+  readonly policy: PolicySource
+  readonly log: Logger
+}
+
+export function createToolOffer(deps: ToolOfferDeps): ToolOffer {
+  const cache = new Map<string, { readonly at: number; readonly tools: readonly KnownTool[] }>()
+  const listed = async (server: string, signal: AbortSignal) => {
+    const known = cache.get(server)
+    if (known && performance.now() - known.at < toolListCacheMs) return known.tools
+    const tools = (await deps.tools.list(server, signal)).map((tool) => judge(deps, tool))
+    cache.set(server, { at: performance.now(), tools })
+    return tools
+  }
+  return {
+    async offered(principal, servers, signal) {
+      const lists = await Promise.all(
+        servers.map((server) =>
+          listed(server, signal).catch((error: unknown) => {
+            signal.throwIfAborted()
+            deps.log.warn({ server, err: error }, 'the tools of a server are not offered')
+            return []
+          }),
+        ),
+      )
+      return lists
+        .flat()
+        .filter((tool) => isShown(deps.policy, principal, tool))
+        .map((tool) => ({
+          name: exposedToolName(tool.server, tool.name),
+          description: tool.description,
+          inputSchema: tool.inputSchema,
+        }))
+    },
+    async find(server, tool, signal) {
+      if (!deps.tools.servers().includes(server)) return undefined
+      return (await listed(server, signal)).find((each) => each.name === tool)
+    },
+  }
+}
+
+function judge({ classes }: ToolOfferDeps, tool: ToolDescription): KnownTool {
+  return { ...tool, effectClass: classifyTool(tool.name, classes[`${tool.server}/${tool.name}`], tool.hints) }
+}
+
+function isShown(policy: PolicySource, principal: Principal, tool: KnownTool): boolean {
+  const resource = {
+    kind: 'tool',
+    name: `${tool.server}/${tool.name}`,
+    effectClass: tool.effectClass,
+    owner: principal.wallet,
+  } as const
+  const question = {
+    principal,
+    session: null,
+    action: 'tool.list',
+    resource,
+    facts: { phase: 'list', arguments: null },
+  } as const
+  return decide(policy.current(), question).kind === 'allow'
+}

@@ -1,0 +1,51 @@
+// The activities of the durable worker with what they need.
+import { createModelUpstream, platformCredential } from '../clients/models.ts'
+import { createToolUpstreams, type ToolUpstreams } from '../clients/tools.ts'
+import type { Config } from '../config/load.ts'
+import { createModelActivities } from '../activities/model.ts'
+import type { ActivityDeps, CrashPoint } from '../activities/deps.ts'
+import { createToolActivities } from '../activities/tool.ts'
+import { createTurnActivities } from '../activities/turn.ts'
+import { createToolOffer } from '../gateway/tool-offer.ts'
+import type { Logger } from '../telemetry/log.ts'
+import { readAgents, readPrices, readToolCatalogue } from './files.ts'
+import type { Services } from './services.ts'
+
+export type Activities = {
+  readonly activities: Record<string, (...args: never[]) => Promise<unknown>>
+  readonly tools: ToolUpstreams
+}
+
+type Options = {
+  readonly services: Services
+  readonly config: Config
+  readonly log: Logger
+  readonly crashPoint: (name: CrashPoint) => void
+}
+
+/** Wires the activities; the caller disposes of the tool servers. */
+export async function wireActivities({ services, config, log, crashPoint }: Options): Promise<Activities> {
+  const catalogue = await readToolCatalogue(config.toolsUrl)
+  const environment = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LANG: 'C.UTF-8', TZ: 'UTC' }
+  const tools = createToolUpstreams({ servers: catalogue.servers, environment, log: log.child({ room: 'tools' }) })
+  const key = config.secrets.anthropicApiKey?.reveal() ?? 'scripted' // the scripted model wants one, and believes any
+  const deps: ActivityDeps = {
+    pool: services.pool,
+    pipeline: services.pipeline,
+    members: services.members,
+    bus: services.bus,
+    model: createModelUpstream({ baseUrl: config.model.baseUrl, credential: platformCredential(key) }),
+    tools,
+    offer: createToolOffer({ tools, classes: catalogue.classes, policy: services.policy, log }),
+    agents: await readAgents(),
+    prices: await readPrices(),
+    events: services.events,
+    tracing: services.tracing,
+    crashPoint,
+    today: () => services.clock().toISOString().slice(0, 10),
+  }
+  return {
+    activities: { ...createModelActivities(deps), ...createToolActivities(deps), ...createTurnActivities(deps) },
+    tools,
+  }
+}
