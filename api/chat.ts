@@ -1,0 +1,202 @@
+// A chat turn: posted, watched, cancelled. Who leaves does not stop the turn; only a chat POST's own socket can say that
+// the answer arrived.
+import type { Request, Response } from 'express'
+import type { Durable } from '../clients/durable.ts'
+import type { Pool } from '../db/pool.ts'
+import { markDelivered, readSessionTurn } from '../db/turn.ts'
+import { GatewayError } from '../domain/errors.ts'
+import { chatBodyBytesMax, viewersPerStreamMax } from '../domain/limits.ts'
+import type { Principal } from '../domain/principal.ts'
+import type { AgentCatalogue } from '../gateway/agents.ts'
+import { contentOf } from '../gateway/chat-content.ts'
+import type { Epochs, TokenBus } from '../gateway/ports.ts'
+import { ownSession } from '../gateway/sessions.ts'
+import { openTurn, type OpenedTurn, type TurnDoorDeps } from '../gateway/turn-door.ts'
+import { viewTurn } from '../gateway/turn-view.ts'
+import { AfterSeq, CancelAccepted, ChatRequest, IdempotencyKey, StreamQuery, TurnParams } from '../schemas/chat.ts'
+import { SessionParams } from '../schemas/session.ts'
+import type { Events } from '../telemetry/events.ts'
+import { route, type Route } from './route.ts'
+import { openEvents, type EventSocket } from './sse.ts'
+
+export type ChatRoutesDeps = Omit<TurnDoorDeps, 'durable'> & {
+  readonly pool: Pool
+  readonly durable: Pick<Durable, 'submitTurn' | 'cancelTurn'>
+  readonly catalogue: Pick<AgentCatalogue, 'find'>
+  readonly bus: TokenBus
+  readonly epochs: Pick<Epochs, 'watch'>
+  readonly events: Events
+}
+
+export function createChatRoutes(deps: ChatRoutesDeps): Route[] {
+  const viewers = countViewers()
+  return [postRoute(deps, viewers), streamRoute(deps, viewers), cancelRoute(deps)]
+}
+
+function postRoute(deps: ChatRoutesDeps, viewers: Viewers): Route {
+  return route({
+    method: 'post',
+    path: '/agents/:id/sessions/:sid/chat',
+    family: 'wallet',
+    summary: 'Asks the agent; answers with the events of the turn.',
+    guard: { kind: 'wallet', permission: 'chat:write' },
+    params: SessionParams,
+    owns: ['sid'],
+    body: ChatRequest,
+    bodyBytesMax: chatBodyBytesMax,
+    responses: { 200: 'events' },
+    async handle({ params, body, principal, request, left }) {
+      const idempotencyKey = keyOf(request)
+      const session = await ownSession(deps.pool, { principal, agentId: params.id, sessionId: params.sid })
+      const agent = deps.catalogue.find(params.id)
+      const content = contentOf(body)
+      const turn = await openTurn(deps, { principal, agent, session, content, model: body.model, idempotencyKey })
+      const headers = { 'x-turn-id': turn.turnId, 'x-dedupe': dedupeWords[turn.dedupe] }
+      const order = { sessionId: session.id, turnId: turn.turnId, after: 0n, principal, left }
+      return {
+        stream: (response) =>
+          viewers.during(turn.turnId, () => stream(deps, response, { ...order, headers, posted: turn })),
+      }
+    },
+  })
+}
+
+const dedupeWords: Readonly<Record<OpenedTurn['dedupe'], string>> = {
+  first: 'new',
+  joined: 'joined',
+  replay: 'replayed',
+}
+
+function streamRoute(deps: ChatRoutesDeps, viewers: Viewers): Route {
+  return route({
+    method: 'get',
+    path: '/agents/:id/sessions/:sid/turns/:turnId/stream',
+    family: 'wallet',
+    summary: 'The events of a turn from any place, then live.',
+    guard: { kind: 'wallet', permission: 'chat:read' },
+    params: TurnParams,
+    query: StreamQuery,
+    owns: ['sid', 'turnId'],
+    responses: { 200: 'events' },
+    async handle({ params, query, principal, request, left }) {
+      const after = lastSeen(request) ?? query.after ?? 0n
+      await ownTurn(deps.pool, principal, params)
+      const order = { sessionId: params.sid, turnId: params.turnId, after, principal, left }
+      const headers = { 'x-turn-id': params.turnId }
+      return {
+        stream: (response) => viewers.during(params.turnId, () => stream(deps, response, { ...order, headers })),
+      }
+    },
+  })
+}
+
+function cancelRoute(deps: ChatRoutesDeps): Route {
+  return route({
+    method: 'post',
+    path: '/agents/:id/sessions/:sid/turns/:turnId/cancel',
+    family: 'wallet',
+    summary: 'Asks the turn to stop; what was said until then stays and is billed.',
+    guard: { kind: 'wallet', permission: 'chat:write' },
+    params: TurnParams,
+    owns: ['sid', 'turnId'],
+    responses: { 202: CancelAccepted },
+    async handle({ params, principal }) {
+      const turn = await ownTurn(deps.pool, principal, params)
+      if (turn.state === 'ended') throw new GatewayError('turn-conflict', 'The turn has ended.')
+      await deps.durable.cancelTurn(params.sid, params.turnId).catch((cause: unknown) => {
+        throw new GatewayError('durable-unavailable', 'The turn could not be told to stop.', { cause })
+      })
+      return { status: 202, body: { turnId: params.turnId, status: 'cancelling' } }
+    },
+  })
+}
+
+async function ownTurn(pool: Pool, principal: Principal, params: { id: string; sid: string; turnId: string }) {
+  const session = await ownSession(pool, { principal, agentId: params.id, sessionId: params.sid })
+  const turn = await readSessionTurn(pool, { sessionId: session.id, turnId: params.turnId })
+  if (!turn) throw new GatewayError('not-found', 'There is no such turn.')
+  return turn
+}
+
+type Streaming = {
+  readonly sessionId: string
+  readonly turnId: string
+  readonly after: bigint
+  readonly principal: Principal
+  readonly left: AbortSignal
+  readonly headers: Readonly<Record<string, string>>
+  /** Present on a chat POST, whose socket may say that the answer was delivered. */
+  readonly posted?: OpenedTurn
+}
+
+// Ends with the last event, when the client leaves, when it reads too slowly, or when its credential is revoked.
+async function stream(deps: ChatRoutesDeps, response: Response, streaming: Streaming): Promise<void> {
+  const watched = deps.epochs.watch(streaming.principal.gate)
+  const signal = AbortSignal.any([streaming.left, watched.signal])
+  const { headers } = streaming
+  const socket = openEvents(response, { headers, onDrop: () => deps.events.streamDropped({ reason: 'slow-reader' }) })
+  try {
+    await pump(deps, socket, { ...streaming, left: signal })
+  } finally {
+    watched.release()
+    socket.end()
+  }
+}
+
+async function pump(deps: ChatRoutesDeps, socket: EventSocket, streaming: Streaming): Promise<void> {
+  const { sessionId, turnId, after, left, posted } = streaming
+  if (after === 0n && !(await socket.send([status(0n, { code: 'turn_accepted', turnId })]))) return
+  if (posted?.dedupe === 'joined' && !(await socket.send([status(null, { code: 'duplicate_joined', turnId })]))) return
+  for await (const events of viewTurn(deps, { sessionId, turnId, after, signal: left })) {
+    const last = events.at(-1)
+    const before = last?.isLast === true ? events.slice(0, -1) : events
+    if (!(await socket.send(before))) return
+    if (last?.isLast !== true) continue
+    const delivered = await socket.finish(last)
+    // Recorded before the response ends: who waits for its end and asks the same again asks anew.
+    if (delivered && posted) await markDelivered(deps.pool, turnId)
+  }
+}
+
+const status = (id: bigint | null, data: Readonly<Record<string, string>>) => ({ id, type: 'status', data })
+
+function keyOf(request: Request): string | undefined {
+  const given = ['idempotency-key', 'x-idempotency-key'].flatMap((name) => request.headers[name] ?? [])
+  const [key] = given
+  if (key === undefined) return undefined
+  if (given.some((other) => other !== key)) throw invalid('Two different idempotency keys were given.')
+  if (!IdempotencyKey.safeParse(key).success) throw invalid('The idempotency key is not valid.')
+  return key
+}
+
+function lastSeen(request: Request): bigint | undefined {
+  const given = request.headers['last-event-id']
+  if (given === undefined) return undefined
+  const parsed = AfterSeq.safeParse(given)
+  if (!parsed.success) throw invalid('Last-Event-ID is not a sequence number.')
+  return parsed.data
+}
+
+const invalid = (text: string) => new GatewayError('request-invalid', text, { details: { field: 'header' } })
+
+type Viewers = { readonly during: (turnId: string, work: () => Promise<void>) => Promise<void> }
+
+// Sockets per turn of this process; thrown before headers, so that the refusal is a proper reply.
+function countViewers(): Viewers {
+  const counts = new Map<string, number>()
+  return {
+    async during(turnId, work) {
+      const now = counts.get(turnId) ?? 0
+      if (now >= viewersPerStreamMax)
+        throw new GatewayError('rate-limited', 'Too many viewers of this turn.', { retryAfterMs: 5_000 })
+      counts.set(turnId, now + 1)
+      try {
+        await work()
+      } finally {
+        const rest = (counts.get(turnId) ?? 1) - 1
+        if (rest === 0) counts.delete(turnId)
+        else counts.set(turnId, rest)
+      }
+    },
+  }
+}

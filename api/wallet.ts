@@ -1,0 +1,57 @@
+// Balance, history and, in development on loopback, play money.
+import { GatewayError } from '../domain/errors.ts'
+import { balanceOf, takeFromFaucet, transactionsOf, type WalletDeps } from '../gateway/wallet.ts'
+import { Page } from '../schemas/common.ts'
+import { Balance, FaucetReply, TransactionPage } from '../schemas/wallet.ts'
+import { route, type Route } from './route.ts'
+
+export type WalletRoutesDeps = WalletDeps & {
+  /** Development: play money exists, for callers on loopback. */
+  readonly faucet: boolean
+}
+
+const reads = { kind: 'wallet', permission: 'wallet:read' } as const
+
+export function createWalletRoutes(deps: WalletRoutesDeps): Route[] {
+  return [
+    route({
+      method: 'get',
+      path: '/wallet/balance',
+      family: 'wallet',
+      summary: 'What the wallet has and may spend.',
+      guard: reads,
+      responses: { 200: Balance },
+      handle: async ({ principal }) => ({ status: 200, body: await balanceOf(deps, principal) }),
+    }),
+    route({
+      method: 'get',
+      path: '/wallet/transactions',
+      family: 'wallet',
+      summary: 'What came and what was spent, newest first.',
+      guard: reads,
+      query: Page,
+      responses: { 200: TransactionPage },
+      handle: async ({ principal, query }) => ({ status: 200, body: await transactionsOf(deps, principal, query) }),
+    }),
+    ...(deps.faucet ? [faucetRoute(deps)] : []),
+  ]
+}
+
+const loopback = /^(127\.|::1$|::ffff:127\.)/
+
+function faucetRoute(deps: WalletRoutesDeps): Route {
+  return route({
+    method: 'post',
+    path: '/wallet/faucet',
+    family: 'wallet',
+    summary: 'Play money, once per wallet (development).',
+    guard: { kind: 'wallet', permission: 'wallet:fund' },
+    responses: { 200: FaucetReply },
+    async handle({ principal, request }) {
+      if (!loopback.test(request.socket.remoteAddress ?? '')) {
+        throw new GatewayError('route-unknown', 'There is nothing at this address.')
+      }
+      return { status: 200, body: await takeFromFaucet(deps, principal) }
+    },
+  })
+}

@@ -1,0 +1,52 @@
+// The price table: dated rows with exact model ids, USD per million tokens as decimal strings.
+import { parse } from 'yaml'
+import { z } from 'zod'
+import type { ModelPrice } from '../domain/pricing.ts'
+
+// USD per million tokens is micro-USD per token; with six decimals it is a whole number of pico-USD per token.
+const Rate = z
+  .string()
+  .regex(/^\d{1,6}(\.\d{1,6})?$/, 'must be a decimal string')
+  .transform((text) => {
+    const [whole = '0', fraction = ''] = text.split('.')
+    return BigInt(whole) * 1_000_000n + BigInt(fraction.padEnd(6, '0'))
+  })
+
+const Row = z.strictObject({
+  models: z.array(z.string().min(1)).min(1),
+  from: z.iso.date(),
+  promptTokensMax: z.number().int().positive().nullable().default(null),
+  input: Rate,
+  output: Rate,
+  cacheRead: Rate,
+  cacheWrite5m: Rate,
+  cacheWrite1h: Rate,
+})
+
+const PriceFile = z.strictObject({
+  source: z.string(),
+  aliases: z.record(z.string(), z.string()),
+  rows: z.array(Row).min(1),
+})
+
+export type PriceTable = { readonly aliases: Readonly<Record<string, string>>; readonly rows: readonly ModelPrice[] }
+
+/** Parses the table. Throws an Error that names every fault; an alias must lead to a priced model. */
+export function parsePrices(text: string): PriceTable {
+  const parsed = PriceFile.safeParse(parse(text))
+  if (!parsed.success) throw new Error(`prices: ${z.prettifyError(parsed.error)}`)
+  const rows = parsed.data.rows.flatMap(({ models, from, ...rates }) =>
+    models.map((model) => ({ model, effectiveFrom: from, ...rates })),
+  )
+  for (const [alias, model] of Object.entries(parsed.data.aliases)) {
+    if (!rows.some((row) => row.model === model))
+      throw new Error(`prices: the alias ${alias} leads to ${model}, which has no price.`)
+  }
+  return { aliases: parsed.data.aliases, rows }
+}
+
+/** The exact model id of a name, or undefined. */
+export function resolveModel(table: PriceTable, name: string): string | undefined {
+  const model = table.aliases[name] ?? name
+  return table.rows.some((row) => row.model === model) ? model : undefined
+}

@@ -1,0 +1,245 @@
+// The door of a chat turn. Under the lock of its key it decides what the POST means; a new try takes its hold, turn and
+// message in one call; only then is the workflow told. Refused and unanswered tries are ended and voided, so that nothing
+// that was answered with a refusal ever runs.
+import { createHash, randomUUID } from 'node:crypto'
+import type { Durable } from '../clients/durable.ts'
+import type { Agent } from '../config/agents.ts'
+import type { PriceTable, resolveModel } from '../config/prices.ts'
+import { canonicalJson } from '../crypto/portable/canonical-json.ts'
+import { turnHoldId, voidId } from '../crypto/turn-ids.ts'
+import { transcriptBytes, type SessionRow } from '../db/chat-session.ts'
+import type { Client, Pool } from '../db/pool.ts'
+import { reopenStream } from '../db/stream.ts'
+import { beginTurn, lockTurnKey, markQueued, pointTurnKey, readTryState, type KeyRow } from '../db/turn.ts'
+import { endTry, readAvailable } from '../db/turn-step.ts'
+import { inTransaction } from '../db/transaction.ts'
+import { GatewayError, InvariantError } from '../domain/errors.ts'
+import { historyBytesMax, rollOverTurns, toolSchemaBytesBound, turnAcceptMs, turnQueueMax } from '../domain/limits.ts'
+import { modelReservation, plans, rowsOf } from '../domain/pricing.ts'
+import type { Principal } from '../domain/principal.ts'
+import { decideTurn, type TurnDecision } from '../domain/turn-decision.ts'
+import type { Block } from '../schemas/model.ts'
+import type { Events } from '../telemetry/events.ts'
+import { admissionOf } from './admission-record.ts'
+import type { Call, Pipeline } from './call.ts'
+import { gateOf } from './pipeline.ts'
+import type { Clock } from './ports.ts'
+
+export type TurnDoorDeps = {
+  readonly pool: Pool
+  readonly pipeline: Pipeline
+  readonly durable: Pick<Durable, 'submitTurn'>
+  readonly prices: PriceTable
+  readonly resolveModel: typeof resolveModel
+  readonly events: Events
+  readonly clock: Clock
+}
+
+export type TurnPost = {
+  readonly principal: Principal
+  readonly agent: Agent
+  readonly session: SessionRow
+  readonly content: readonly Block[]
+  readonly model: string | undefined
+  readonly idempotencyKey: string | undefined
+}
+
+export type OpenedTurn = {
+  readonly turnId: string
+  readonly try: number
+  readonly dedupe: 'first' | 'joined' | 'replay'
+}
+
+type Prepared = {
+  readonly post: TurnPost
+  readonly principal: Principal
+  readonly model: string
+  readonly bodyHash: string
+  readonly holdMicros: bigint
+  readonly bound: { readonly inputTokens: number; readonly outputTokens: number }
+  readonly call: Omit<Call, 'signal'>
+}
+
+/** Opens a turn, joins the one that runs or finds the one to replay. Throws what refuses it. */
+export async function openTurn(deps: TurnDoorDeps, post: TurnPost): Promise<OpenedTurn> {
+  const prepared = await prepare(deps, post)
+  const { decision } = await decideAndBegin(deps, prepared)
+  if (decision.kind === 'new') throw new InvariantError('A new turn has an id by now.')
+  if (decision.kind === 'refuse') throw new GatewayError(decision.code, 'The key belongs to another request.')
+  const turn = { turnId: decision.turnId, try: decision.try }
+  deps.events.turnOpened({ ...turn, dedupe: decision.kind })
+  if (decision.kind === 'join') return { ...turn, dedupe: 'joined' }
+  if (decision.kind === 'replay') return { ...turn, dedupe: 'replay' }
+  await submit(deps, prepared, turn)
+  return { ...turn, dedupe: decision.kind === 'resubmit' ? 'joined' : 'first' }
+}
+
+async function prepare(deps: TurnDoorDeps, post: TurnPost): Promise<Prepared> {
+  const { session, agent, content } = post
+  const model = deps.resolveModel(deps.prices, post.model ?? session.model)
+  if (model === undefined)
+    throw new GatewayError('model-unknown', 'The model is not known here.', {
+      details: { model: post.model ?? session.model },
+    })
+  const principal = {
+    ...post.principal,
+    sessionIds: { ...post.principal.sessionIds, wsid: session.wsid, asid: session.asid },
+  }
+  const call: Omit<Call, 'signal'> = {
+    principal,
+    session: { id: session.id, risk: 0 },
+    action: 'chat.submit',
+    resource: { kind: 'session', name: session.id, effectClass: 'write', owner: principal.wallet },
+    facts: { phase: 'call', arguments: content },
+    origin: 'http',
+    effectKey: `chat:${session.id}`,
+    attempt: 1,
+  }
+  const skills = agent.skills.reduce(
+    (bytes, skill) => bytes + Buffer.byteLength(skill.text) + Buffer.byteLength(skill.title) + 8,
+    0,
+  )
+  const history = Math.min(await transcriptBytes(deps.pool, session.id), historyBytesMax)
+  // A token is at least one byte, so bytes bound tokens; JSON around the messages is covered by the tools' allowance.
+  const inputTokens =
+    Buffer.byteLength(JSON.stringify(content)) +
+    Buffer.byteLength(agent.systemPrompt) +
+    skills +
+    history +
+    toolSchemaBytesBound
+  const bound = { inputTokens, outputTokens: agent.outputTokensMax }
+  const holdMicros = modelReservation(
+    rowsOf(deps.prices.rows, model, deps.clock().toISOString().slice(0, 10)),
+    plans.managed,
+    bound,
+  )
+  const body = {
+    wallet: principal.wallet,
+    session: session.id,
+    model,
+    content: JSON.parse(JSON.stringify(content)) as unknown,
+  }
+  return {
+    post,
+    principal,
+    model,
+    call,
+    bound,
+    holdMicros,
+    bodyHash: createHash('sha256').update(canonicalJson(body)).digest('hex'),
+  }
+}
+
+type Decided = { readonly decision: TurnDecision }
+
+async function decideAndBegin(deps: TurnDoorDeps, prepared: Prepared): Promise<Decided> {
+  const { post, bodyHash } = prepared
+  const explicitKey = post.idempotencyKey !== undefined
+  const key = {
+    sessionId: post.session.id,
+    key: explicitKey ? `key:${post.idempotencyKey}` : `body:${bodyHash}`,
+    explicit: explicitKey,
+    bodyHash,
+  }
+  await admit(deps, prepared)
+  return inTransaction(deps.pool, async (client) => {
+    const row: KeyRow = await lockTurnKey(client, key)
+    const decision = decideTurn(row.turn, { explicitKey, sameBody: row.bodyHash === bodyHash, now: deps.clock() })
+    if (decision.kind !== 'new' && decision.kind !== 'retry') return { decision }
+    const turn =
+      decision.kind === 'new' ? { turnId: randomUUID(), try: 1 } : { turnId: decision.turnId, try: decision.try }
+    const reply = await beginTurn(client, orderOf(prepared, turn))
+    if (reply.answer !== 'ok') throw await refusalOf(client, prepared, reply.answer)
+    if (decision.kind === 'retry') await reopenStream(client, `turn:${turn.turnId}`)
+    await pointTurnKey(client, { ...key, turnId: turn.turnId })
+    return { decision: { kind: 'retry', ...turn } }
+  })
+}
+
+async function admit({ pipeline }: TurnDoorDeps, { call }: Prepared): Promise<void> {
+  const answer = await pipeline.admit(call)
+  if (answer.kind === 'held') throw new GatewayError('approval-required', answer.decision.reason)
+  if (answer.kind === 'refused') throw new GatewayError(answer.code, answer.reason)
+}
+
+function orderOf(
+  { post, principal, model, call, holdMicros, bound }: Prepared,
+  turn: { turnId: string; try: number },
+): Parameters<typeof beginTurn>[1] {
+  const gate = gateOf(call)
+  const text = post.content.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join(' ')
+  return {
+    turn: {
+      id: turn.turnId,
+      try: turn.try,
+      sessionId: post.session.id,
+      walletId: principal.walletId.toString(),
+      model,
+      admission: admissionOf(principal),
+      message: post.content,
+      preview: text,
+    },
+    scopes: gate.map(({ scope }) => scope),
+    epochs: gate.map(({ epoch }) => epoch),
+    hold: {
+      id: turnHoldId({ ...turn, step: 1, n: 0 }),
+      revenue: 2,
+      amount: holdMicros.toString(),
+      code: 10,
+      agentId: post.agent.id,
+      workflowId: `${turn.turnId}:${turn.try}`,
+      meta: { turnId: turn.turnId, step: 1, ...bound },
+    },
+    queueMax: turnQueueMax,
+  }
+}
+
+// On the client of the transaction: a door that waits for a second connection while it holds one can wait for ever.
+async function refusalOf(client: Client, prepared: Prepared, answer: string): Promise<Error> {
+  if (answer === 'revoked') return new GatewayError('revoked', 'A scope of the request was revoked.')
+  if (answer === 'queue_full') return new GatewayError('turn-queue-full', 'Too many turns wait in this session.')
+  if (answer === 'session_gone') return new GatewayError('not-found', 'There is no such session.')
+  if (answer === 'insufficient') {
+    const available = await readAvailable(client, prepared.principal.walletId)
+    const details = { required: prepared.holdMicros.toString(), available: available.toString(), depositAddress: null }
+    return new GatewayError('insufficient-funds', 'The balance does not cover the reservation of this turn.', {
+      details,
+    })
+  }
+  return new InvariantError(`Beginning a turn answered ${answer}.`)
+}
+
+async function submit(
+  deps: TurnDoorDeps,
+  { post, principal, call }: Prepared,
+  turn: { turnId: string; try: number },
+): Promise<void> {
+  const labels = {
+    sessionId: post.session.id,
+    tenantId: principal.tenant.startsWith('0x') ? `w${principal.walletId}` : principal.tenant, // never the address
+    walletId: principal.walletId.toString(),
+    agentId: post.agent.id,
+    revocationScopes: gateOf(call).map(({ scope }) => scope.replace(/:0x[0-9a-f]{40}$/, `:w${principal.walletId}`)),
+  }
+  const submitted = await deps.durable.submitTurn({ labels, turn, rollOverTurns, timeoutMs: turnAcceptMs })
+  if (submitted.kind === 'accepted') {
+    await markQueued(deps.pool, turn)
+    return
+  }
+  const reason = submitted.kind === 'refused' ? 'refused' : 'unaccepted'
+  const ended = await endTry(deps.pool, {
+    ...turn,
+    from: ['submitted'],
+    reason,
+    voidId: voidId(turnHoldId({ ...turn, step: 1, n: 0 })),
+  })
+  if (!ended && !(await wasRefused(deps.pool, turn))) return // somebody took it after all: it streams
+  if (submitted.kind === 'refused') throw new GatewayError(submitted.code, 'The session refused the turn.')
+  throw new GatewayError('turn-not-accepted', 'Nobody took the turn; nothing was charged.', { retryAfterMs: 2_000 })
+}
+
+// A joiner of the same try may have ended it a moment before.
+async function wasRefused(pool: Pool, turn: { turnId: string; try: number }): Promise<boolean> {
+  const known = await readTryState(pool, turn)
+  return known?.state === 'ended' && ['refused', 'unaccepted', 'swept'].includes(known.reason ?? '')
+}

@@ -1,0 +1,20 @@
+// Ends tries that were submitted and never taken, and voids their holds. Runs in the API processes, because Temporal may
+// be what is down. Queued tries are never touched: somebody has promised to run them.
+import { turnHoldId, voidId } from '../crypto/turn-ids.ts'
+import type { Pool } from '../db/pool.ts'
+import { staleTries } from '../db/turn.ts'
+import { endTry } from '../db/turn-step.ts'
+import { turnSubmittedSweepMs } from '../domain/limits.ts'
+
+const rowsMax = 100
+
+/** One pass; answers how many tries it ended. */
+export async function sweepTurns(pool: Pool, olderMs = turnSubmittedSweepMs): Promise<number> {
+  let ended = 0
+  for (const { turnId, try: attempt } of await staleTries(pool, { olderMs, limit: rowsMax })) {
+    const hold = turnHoldId({ turnId, try: attempt, step: 1, n: 0 })
+    if (await endTry(pool, { turnId, try: attempt, from: ['submitted'], reason: 'swept', voidId: voidId(hold) }))
+      ended += 1
+  }
+  return ended
+}

@@ -1,0 +1,51 @@
+// A chat turn over HTTP: the message that goes in and the events that come out (contracts 5 and 5.1).
+import { z } from 'zod'
+import { imageBytesMax, imagesPerMessageMax, idempotencyKeyCharsMax, messageCharsMax } from '../domain/limits.ts'
+import { SessionParams } from './session.ts'
+import { Uuid } from './common.ts'
+
+// Postgres stores neither NUL nor half a surrogate pair; nobody types them.
+const isPlainText = (text: string) =>
+  !/\0|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(text)
+
+const base64CharsMax = Math.ceil(imageBytesMax / 3) * 4
+
+export const ChatImage = z.object({
+  data: z
+    .string()
+    .min(4)
+    .max(base64CharsMax, `must hold at most ${imageBytesMax} bytes`)
+    .regex(/^[A-Za-z0-9+/]+={0,2}$/, 'must be base64')
+    .refine((text) => text.length % 4 === 0, 'must be base64'),
+  mediaType: z.enum(['image/jpeg', 'image/png', 'image/webp']),
+})
+export type ChatImage = z.output<typeof ChatImage>
+
+export const ChatRequest = z.object({
+  message: z
+    .string()
+    .max(messageCharsMax)
+    .refine((text) => text.trim() !== '', 'must not be empty')
+    .refine(isPlainText, 'must be well-formed text without NUL'),
+  model: z.string().min(1).max(100).optional(),
+  images: z.array(ChatImage).max(imagesPerMessageMax).optional(),
+})
+
+export const TurnParams = SessionParams.extend({ turnId: Uuid })
+
+/** Last sequence number a client has seen. */
+export const AfterSeq = z
+  .string()
+  .regex(/^\d{1,18}$/, 'must be a sequence number')
+  .transform(BigInt)
+export const StreamQuery = z.object({ after: AfterSeq.optional() })
+
+export const IdempotencyKey = z
+  .string()
+  .regex(/^[\x21-\x7e]+$/, 'must be printable ASCII')
+  .max(idempotencyKeyCharsMax)
+
+export const CancelAccepted = z.object({ turnId: Uuid, status: z.literal('cancelling') })
+
+/** What a turn came to, as its row keeps it: the last event's data beside its kind. */
+export const TurnOutcome = z.looseObject({ status: z.enum(['done', 'error']) })
