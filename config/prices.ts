@@ -50,3 +50,15 @@ export function resolveModel(table: PriceTable, name: string): string | undefine
   const model = table.aliases[name] ?? name
   return table.rows.some((row) => row.model === model) ? model : undefined
 }
+
+/** The model of an installation without a provider key. */
+const scriptedModel = 'scripted-1'
+
+/**
+ * What an installation can serve: with the scripted model every short name leads to it, so that a bill names who
+ * answered; with a vendor's key there is no scripted model.
+ */
+export function offeredPrices(table: PriceTable, kind: 'scripted' | 'anthropic'): PriceTable {
+  if (kind === 'anthropic') return { ...table, rows: table.rows.filter((row) => row.model !== scriptedModel) }
+  return { ...table, aliases: Object.fromEntries(Object.keys(table.aliases).map((name) => [name, scriptedModel])) }
+}

@@ -120,3 +120,17 @@ export async function readSessionTurn(
   )
   return rows[0]
 }
+
+/** Forgets keys that hold no longer. Answers how many went. */
+export async function dropOldKeys(
+  queryable: Queryable,
+  order: { olderSeconds: number; limit: number },
+): Promise<number> {
+  const { rowCount } = await queryable.query(
+    `DELETE FROM turn_key WHERE (session_id, key) IN (
+       SELECT session_id, key FROM turn_key k WHERE touched_at < clock_timestamp() - make_interval(secs => $1)
+         AND NOT EXISTS (SELECT 1 FROM turn_try y WHERE y.turn_id = k.turn_id AND y.state <> 'ended') LIMIT $2 FOR UPDATE SKIP LOCKED)`,
+    [order.olderSeconds, order.limit],
+  )
+  return rowCount ?? 0
+}

@@ -7,14 +7,21 @@ import type { Agent } from '../config/agents.ts'
 import type { PriceTable, resolveModel } from '../config/prices.ts'
 import { canonicalJson } from '../crypto/portable/canonical-json.ts'
 import { turnHoldId, voidId } from '../crypto/turn-ids.ts'
-import { transcriptBytes, type SessionRow } from '../db/chat-session.ts'
+import { transcriptSize, type SessionRow } from '../db/chat-session.ts'
 import type { Client, Pool } from '../db/pool.ts'
 import { reopenStream } from '../db/stream.ts'
 import { beginTurn, lockTurnKey, markQueued, pointTurnKey, readTryState, type KeyRow } from '../db/turn.ts'
 import { endTry, readAvailable } from '../db/turn-step.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { GatewayError, InvariantError } from '../domain/errors.ts'
-import { historyBytesMax, rollOverTurns, toolSchemaBytesBound, turnAcceptMs, turnQueueMax } from '../domain/limits.ts'
+import {
+  historyBytesMax,
+  imageTokensBound,
+  rollOverTurns,
+  toolSchemaBytesBound,
+  turnAcceptMs,
+  turnQueueMax,
+} from '../domain/limits.ts'
 import { modelReservation, plans, rowsOf } from '../domain/pricing.ts'
 import type { Principal } from '../domain/principal.ts'
 import { decideTurn, type TurnDecision } from '../domain/turn-decision.ts'
@@ -95,18 +102,7 @@ async function prepare(deps: TurnDoorDeps, post: TurnPost): Promise<Prepared> {
     effectKey: `chat:${session.id}`,
     attempt: 1,
   }
-  const skills = agent.skills.reduce(
-    (bytes, skill) => bytes + Buffer.byteLength(skill.text) + Buffer.byteLength(skill.title) + 8,
-    0,
-  )
-  const history = Math.min(await transcriptBytes(deps.pool, session.id), historyBytesMax)
-  // A token is at least one byte, so bytes bound tokens; JSON around the messages is covered by the tools' allowance.
-  const inputTokens =
-    Buffer.byteLength(JSON.stringify(content)) +
-    Buffer.byteLength(agent.systemPrompt) +
-    skills +
-    history +
-    toolSchemaBytesBound
+  const inputTokens = await inputTokensBound(deps.pool, post)
   const bound = { inputTokens, outputTokens: agent.outputTokensMax }
   const holdMicros = modelReservation(
     rowsOf(deps.prices.rows, model, deps.clock().toISOString().slice(0, 10)),
@@ -128,6 +124,18 @@ async function prepare(deps: TurnDoorDeps, post: TurnPost): Promise<Prepared> {
     holdMicros,
     bodyHash: createHash('sha256').update(canonicalJson(body)).digest('hex'),
   }
+}
+
+// A token is at least one byte, so bytes bound tokens; images count by table. JSON around the messages is covered by the
+// allowance for the tools.
+async function inputTokensBound(pool: Pool, { session, agent, content }: TurnPost): Promise<number> {
+  const skills = agent.skills.map((skill) => Buffer.byteLength(skill.text) + Buffer.byteLength(skill.title) + 8)
+  const history = await transcriptSize(pool, session.id)
+  const blocks = content.map((block) =>
+    block.type === 'image' ? imageTokensBound : Buffer.byteLength(JSON.stringify(block)),
+  )
+  const sizes = [Buffer.byteLength(agent.systemPrompt), ...skills, ...blocks, Math.min(history.bytes, historyBytesMax)]
+  return sizes.reduce((sum, size) => sum + size, toolSchemaBytesBound + history.images * imageTokensBound)
 }
 
 type Decided = { readonly decision: TurnDecision }
