@@ -41,7 +41,8 @@ export async function readAnswer(deps: ActivityDeps, reading: Reading): Promise<
   const headers = { ...deps.tracing.headers(), 'x-gatehouse-attempt': attemptId }
   let stopped = false
   try {
-    for await (const event of deps.model.stream(request, { signal, headers })) {
+    const idempotencyKey = `${ref.turnId}:${ref.try}:m${ref.step}`
+    for await (const event of deps.model.stream(request, { signal, headers, idempotencyKey })) {
       Context.current().heartbeat()
       await take(gathered, writer, event)
       if (gathered.text !== '') deps.crashPoint('model-mid-stream')
