@@ -1,0 +1,42 @@
+// What a command may touch. Everything comes in from outside, so that a command is a function of its arguments.
+import type { Fetch, Signer } from '../sdk/client.ts'
+
+export type PrivateFile = {
+  readonly text: string
+  /** Whether group or others may read it. */
+  readonly exposed: boolean
+}
+
+export type CliDeps = {
+  readonly out: (text: string) => void
+  readonly err: (text: string) => void
+  readonly fetch: Fetch
+  /** Folder of credentials and keys. */
+  readonly home: string
+  /** State folder of a Gatehouse on this machine, where `run.json` is while it runs. */
+  readonly stateDir: string
+  /** GATEHOUSE_URL. */
+  readonly url: string | undefined
+  readonly version: string
+  /** Undefined when the file does not exist. */
+  readonly readFile: (path: string) => Promise<PrivateFile | undefined>
+  /** Replaces the file in one step, readable by its owner alone; makes its folders. */
+  readonly writePrivateFile: (path: string, text: string) => Promise<void>
+  readonly signerFromKey: (key: `0x${string}`) => Signer
+  readonly newKey: () => `0x${string}`
+  /** Whether a person looks at `out`: colours. */
+  readonly isTty: boolean
+  /** Whether a person types the input: prompts. */
+  readonly isInputTty: boolean
+  readonly inputLines: () => AsyncIterable<string>
+  /** Aborts on an interrupt. */
+  readonly signal: AbortSignal
+  readonly now: () => Date
+}
+
+export type Command = {
+  readonly summary: string
+  /** Usage, options and examples. */
+  readonly help: string
+  readonly run: (deps: CliDeps, args: readonly string[]) => Promise<number>
+}

@@ -1,0 +1,69 @@
+// Exit codes are part of the interface: scripts branch on them. The table is in README.md.
+import { GatehouseError } from '../sdk/client.ts'
+
+export const exitCodes = {
+  ok: 0,
+  unexpected: 1,
+  usage: 2,
+  notSignedIn: 3,
+  refused: 4,
+  notFound: 5,
+  funds: 6,
+  rate: 7,
+  server: 8,
+  cancelled: 130,
+} as const
+
+/** Wrong words on the command line. The message says what was expected. */
+export class UsageError extends Error {
+  constructor(sentence: string) {
+    super(sentence)
+    this.name = 'UsageError'
+  }
+}
+
+/** Nobody is signed in at this address, as far as this machine knows. */
+export class NotSignedInError extends Error {
+  constructor(sentence: string) {
+    super(sentence)
+    this.name = 'NotSignedInError'
+  }
+}
+
+const byStatus: Readonly<Record<number, number>> = {
+  400: exitCodes.usage,
+  401: exitCodes.notSignedIn,
+  402: exitCodes.funds,
+  403: exitCodes.refused,
+  404: exitCodes.notFound,
+  413: exitCodes.usage,
+  415: exitCodes.usage,
+  422: exitCodes.usage,
+  429: exitCodes.rate,
+}
+
+/** The exit code of anything thrown. */
+export function exitCodeOf(error: unknown): number {
+  if (error instanceof UsageError) return exitCodes.usage
+  if (error instanceof NotSignedInError) return exitCodes.notSignedIn
+  if (!(error instanceof GatehouseError)) return exitCodes.unexpected
+  if (error.code === 'REPLY_INVALID') return exitCodes.unexpected
+  if (error.code === 'DOMAIN_MISMATCH') return exitCodes.refused
+  if (error.status === 0 || error.status >= 500) return exitCodes.server
+  return byStatus[error.status] ?? exitCodes.unexpected
+}
+
+const byEventCode: readonly (readonly [RegExp, number])[] = [
+  [/^(INSUFFICIENT_FUNDS|BUDGET_EXCEEDED|MINIMUM_BALANCE)$/, exitCodes.funds],
+  [/^(POLICY_REFUSED|APPROVAL_REQUIRED|INSUFFICIENT_PERMISSIONS|PERMISSION_MISSING)$/, exitCodes.refused],
+  [/^(SESSION_REVOKED|REVOKED|TOKEN_EXPIRED|CREDENTIAL_.*)$/, exitCodes.notSignedIn],
+  [/^RATE_LIMITED$/, exitCodes.rate],
+  [/^TURN_CANCELLED$/, exitCodes.cancelled],
+  [/^(UPSTREAM_.*|.*UNAVAILABLE|INTERNAL(_ERROR)?)$/, exitCodes.server],
+]
+
+/** The exit code of a turn that ended in an `error` event; codes come in either spelling. */
+export function exitCodeOfEvent(code: string | undefined): number {
+  const word = (code ?? '').toUpperCase().replaceAll('-', '_')
+  return byEventCode.find(([pattern]) => pattern.test(word))?.[1] ?? exitCodes.unexpected
+}

@@ -1,0 +1,76 @@
+// `gatehouse wallet`: what can be spent and what was.
+import { formatMicros } from '../sdk/client.ts'
+import { pageOf, pageOptions, parseWords, subcommandOf } from './arguments.ts'
+import type { CliDeps, Command } from './deps.ts'
+import { exitCodes } from './exit-codes.ts'
+import { printFacts, printJson, printLine, printTable, timeOf } from './output.ts'
+import { openSignedIn } from './settings.ts'
+
+export const wallet: Command = {
+  summary: 'balance, transactions, play money',
+  help: `Usage: gatehouse wallet balance [--json] [--url URL]
+       gatehouse wallet transactions [--limit N] [--offset N] [--json] [--url URL]
+       gatehouse wallet faucet [--json] [--url URL]      play money, once per wallet (development)
+
+With --json amounts are whole micro-USD as text: "2800" is $0.0028.
+
+Examples:
+  npx --no gatehouse wallet balance
+  npx --no gatehouse wallet transactions --limit 20
+  npx --no gatehouse wallet balance --json`,
+  async run(deps, args) {
+    const [name, rest] = subcommandOf(args, ['balance', 'transactions', 'faucet'])
+    if (name === 'balance') return balance(deps, rest)
+    return name === 'transactions' ? transactions(deps, rest) : faucet(deps, rest)
+  },
+}
+
+async function balance(deps: CliDeps, args: readonly string[]): Promise<number> {
+  const { values } = parseWords(args, {})
+  const found = await (await openSignedIn(deps, values.url)).wallet.balance()
+  const amount = (text: string | undefined) => (text === undefined || text === '0' ? undefined : formatMicros(text))
+  if (values.json === true) printJson(deps, found)
+  else {
+    printFacts(deps, [
+      ['available', formatMicros(found.availableBalance)],
+      ['reserved', amount(found.reserved)],
+      ['unsettled', amount(found.unsettledSpend)],
+      ['withdrawing', amount(found.pendingWithdrawals)],
+      ['wallet', found.walletAddress],
+      ['deposit to', found.depositAddress],
+    ])
+  }
+  return exitCodes.ok
+}
+
+async function transactions(deps: CliDeps, args: readonly string[]): Promise<number> {
+  const { values } = parseWords(args, { options: pageOptions })
+  const page = await (await openSignedIn(deps, values.url)).wallet.transactions(pageOf(values))
+  if (values.json === true) {
+    printJson(deps, page)
+    return exitCodes.ok
+  }
+  printTable(deps, {
+    headings: ['time (UTC)', 'type', 'amount', 'balance', 'agent'],
+    rows: page.transactions.map((row) => [
+      timeOf(row.createdAt ?? row.timestamp),
+      row.type,
+      formatMicros(row.amount),
+      typeof row.balance === 'string' ? formatMicros(row.balance) : '',
+      row.agentId ?? '',
+    ]),
+    empty: 'Nothing was spent or paid in yet.',
+  })
+  if (page.hasMore) printLine(deps, `${page.transactions.length} of ${page.total}; go on with --offset.`, 'dim')
+  return exitCodes.ok
+}
+
+async function faucet(deps: CliDeps, args: readonly string[]): Promise<number> {
+  const { values } = parseWords(args, {})
+  const client = await openSignedIn(deps, values.url)
+  const given = await client.wallet.faucet()
+  const { availableBalance } = await client.wallet.balance()
+  if (values.json === true) printJson(deps, { ...given, availableBalance })
+  else printLine(deps, `Balance: ${formatMicros(availableBalance)} of play money.`)
+  return exitCodes.ok
+}

@@ -1,0 +1,107 @@
+// The command as a process: private files, exit codes, interrupts and pipes that close.
+import { spawn } from 'node:child_process'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+import { frames, json, sessionRow, startApiDouble, stream, type ApiDouble } from '../support/api-double.ts'
+import { scrubbedEnvironment, until } from '../support/installation.ts'
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const post = 'POST /agents/assistant/sessions/session-1/chat'
+const cancel = 'POST /agents/assistant/sessions/session-1/turns/turn-1/cancel'
+
+let api: ApiDouble
+let folder: string
+
+beforeEach(async () => {
+  api = await startApiDouble()
+  folder = mkdtempSync(join(tmpdir(), 'gatehouse-cli-'))
+  api.on('POST /wallet/faucet', json({}))
+  api.on('GET /wallet/balance', json({ availableBalance: '5000000' }))
+  api.on('POST /agents/assistant/sessions', json(sessionRow))
+  api.on(cancel, json({}, 202))
+})
+
+afterEach(async () => {
+  await api[Symbol.asyncDispose]()
+  rmSync(folder, { recursive: true, force: true })
+})
+
+function start(entry: readonly string[], args: readonly string[], url = api.url) {
+  const child = spawn(process.execPath, [...entry, ...args], {
+    cwd: root,
+    env: scrubbedEnvironment({ XDG_CONFIG_HOME: folder, GATEHOUSE_STATE_DIR: folder, GATEHOUSE_URL: url }),
+    stdio: ['pipe', 'pipe', 'pipe'],
+  })
+  const said = { out: '', err: '' }
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (said.out += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (said.err += text))
+  const ended = new Promise<number | null>((resolve) => child.on('close', (code) => resolve(code)))
+  return { child, said, ended }
+}
+
+function signIn() {
+  const stored = {
+    kind: 'session',
+    token: 't',
+    expiresAt: '2999-01-31T12:00:00Z',
+    walletAddress: '0xaa',
+    keyFile: '/k',
+  }
+  mkdirSync(join(folder, 'gatehouse'))
+  writeFileSync(join(folder, 'gatehouse/credentials.json'), JSON.stringify({ [api.url]: stored }))
+}
+
+const cli = ['--import', 'tsx', 'workers/cli.ts']
+
+test('without a server the launcher ends with 8 and says how to start one', async () => {
+  const { said, ended } = start(['scripts/gatehouse.mjs'], ['agents'], 'http://127.0.0.1:1')
+  expect(await ended).toBe(8)
+  expect(said.err).toContain('npm start')
+})
+
+test('keys and tokens are files only their owner can read', async () => {
+  const { said, ended } = start(cli, ['login', '--new', '--json'])
+  expect(await ended).toBe(0)
+  const { keyFile, playMoney } = JSON.parse(said.out) as { keyFile: string; playMoney: string }
+  expect(playMoney).toBe('5000000')
+  expect(readFileSync(keyFile, 'utf8')).toMatch(/^0x[0-9a-f]{64}\n$/)
+  const modes = [keyFile, join(keyFile, '..'), join(folder, 'gatehouse'), join(folder, 'gatehouse/credentials.json')]
+  expect(modes.map((path) => (statSync(path).mode & 0o777).toString(8))).toEqual(['600', '700', '700', '600'])
+})
+
+test('an interrupt in a streaming turn cancels it and ends with 130', async () => {
+  api.on(post, stream(frames([['text', 'Once upon']]), 'silence'))
+  signIn()
+  const { child, said, ended } = start(cli, ['chat', 'assistant', 'a story'])
+  await until(() => said.out.includes('Once upon'), 10_000)
+  child.kill('SIGINT')
+  expect(await ended).toBe(130)
+  expect(api.to(cancel)).toHaveLength(1)
+})
+
+test('an interrupt while waiting for a line ends with 130', async () => {
+  signIn()
+  const { child, said, ended } = start(cli, ['chat', 'assistant'])
+  await until(() => said.err.includes('session-1'), 10_000)
+  child.kill('SIGINT')
+  expect(await ended).toBe(130)
+  expect(api.to(post)).toEqual([])
+})
+
+test('a reader that leaves cancels the turn', async () => {
+  signIn()
+  api.on(post, (response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream', 'x-turn-id': 'turn-1' })
+    let seq = 0
+    const timer = setInterval(() => response.write(frames([['text', 'more ']], ++seq)), 20)
+    response.on('close', () => clearInterval(timer))
+  })
+  const { child, said, ended } = start(cli, ['chat', 'assistant', 'a story'])
+  await until(() => said.out.includes('more'), 10_000)
+  child.stdout.destroy()
+  expect(await ended).toBe(130)
+  expect(api.to(cancel)).toHaveLength(1)
+})
