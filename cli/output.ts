@@ -8,7 +8,7 @@ const codes: Readonly<Record<Style, string>> = { plain: '', dim: '\u001B[2m', bo
 const reset = '\u001B[0m'
 
 /** Text without control characters except line feed and tab, and without marks that turn the writing direction. */
-export function clean(text: string): string {
+function clean(text: string): string {
   return text.replaceAll(/(?![\n\t])\p{Cc}|[\u202A-\u202E\u2066-\u2069]/gu, '')
 }
 
