@@ -13,7 +13,8 @@ beforeAll(async () => {
   rig = await createTurnRig()
 })
 afterEach(async () => {
-  expect(await rig.ledger.faults()).toEqual([])
+  const faults = await rig.ledger.faults()
+  if (faults.length > 0) throw new Error(`The ledger does not add up: ${JSON.stringify(faults)}`)
   rig.crash = () => undefined
 })
 afterAll(async () => rig[Symbol.asyncDispose]())
@@ -39,7 +40,8 @@ const rowsOf = (turn: OpenedTurn, kind: string) =>
   ])
 const resultOf = async (turn: OpenedTurn) => {
   const [row] = await rowsOf(turn, 'tool')
-  return (row?.['content'] as { content: string; isError: boolean }[])[0]
+  const [block] = (row?.['content'] ?? []) as { content: string; isError: boolean }[]
+  return block
 }
 
 test('a failing model is told by its code, and keeps its hold for the next attempt', async () => {
