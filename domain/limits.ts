@@ -31,6 +31,9 @@ export const verifiedTokensMax = 10_000 // cache of verified tokens per process
 export const revocationFeedHeartbeatMs = 500
 export const revocationFeedStaleMs = 2_000 // an older feed refuses effects
 export const gateScopesMax = 16 // scopes locked by one attempt
+export const revocationWindowSeconds = 60 // read by each poll; a transaction lives at most 5 s, so nothing committed late is missed
+export const revocationGapMs = 30_000 // a poll that comes later reads the whole set
+export const revocationRelistenMs = 500
 export const revocationPageRows = 5_000 // rows of one page of the whole set
 
 // Chat.
@@ -95,6 +98,9 @@ export const toolAttemptsMax = 3
 // Audit.
 export const auditBatchMax = 100
 export const auditSealMs = 50 // a decided call is chained within this time of its outcome
+export const auditIdleMs = 1_000 // looks for what other processes left
+export const auditTenantsMax = 1_000 // chains continued or listed at a time
+export const auditVerifyPageRows = 500
 export const auditUnknownMs = 15 * 60_000 // an intent without outcome after this time is sealed as unknown
 
 // Temporal.
