@@ -1,0 +1,169 @@
+// The ledger's functions under concurrency: whatever is asked, with ids that collide, nothing is negative, nothing is
+// resolved twice and every projection equals its rows.
+import fc from 'fast-check'
+import { randomBytes, randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { openWallet } from '../../db/identity.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { connectLedgerFacts, type LedgerFacts } from '../support/ledger-facts.ts'
+
+let database: TestDatabase
+let ledger: LedgerFacts
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  ledger = await connectLedgerFacts(database.url)
+})
+afterAll(async () => {
+  await ledger[Symbol.asyncDispose]()
+  await database[Symbol.asyncDispose]()
+})
+
+const newAddress = () => `0x${randomBytes(20).toString('hex')}`
+const answerOf = async (sql: string, values: unknown[]) =>
+  String((await database.pool.query<{ answer: string }>(sql, values)).rows[0]?.answer)
+const hold = (wallet: bigint, id: string, amount: bigint) =>
+  answerOf("SELECT ledger_hold($1, $2, 2, $3, 10::smallint, 'a', 'w', '{}') AS answer", [id, wallet, amount])
+const post = (order: { id: string; holdId: string; amount: bigint; excess: string }) =>
+  answerOf("SELECT ledger_post($1, $2, $3, 10::smallint, '{}', $4) AS answer", [
+    order.id,
+    order.holdId,
+    order.amount,
+    order.excess,
+  ])
+const voids = (id: string, holdId: string) =>
+  answerOf("SELECT ledger_void($1, $2, 12::smallint, '{}') AS answer", [id, holdId])
+const nothing = { debits_posted: 0n }
+
+test.each([
+  'UPDATE transfer SET amount = 0',
+  'DELETE FROM transfer',
+  'TRUNCATE transfer',
+  'UPDATE account SET credits_posted = 1',
+  'UPDATE wallet SET faucet_at = NULL',
+])('the application may not %s', async (sql) => {
+  await expect(database.pool.query(sql)).rejects.toThrow('permission denied')
+})
+
+test('not even the owner of the schema rewrites history', async () => {
+  await expect(ledger.query('UPDATE transfer SET amount = 0')).rejects.toThrow('append-only')
+  await expect(ledger.query('DELETE FROM transfer')).rejects.toThrow('append-only')
+})
+
+test('the application may not write money past the functions', async () => {
+  const order = ['posted', 1, 2, 100, null]
+  await expect(
+    database.pool.query(
+      "SELECT ledger_write(gen_random_uuid(), $1, $2, $3, $4, $5, 1::smallint, NULL, NULL, '{}')",
+      order,
+    ),
+  ).rejects.toThrow('permission denied')
+})
+
+test('what was not held, was resolved before or asks for another amount is told apart', async () => {
+  const address = newAddress()
+  const wallet = await openWallet(database.pool, address)
+  await ledger.fund(address, 100n)
+  const id = randomUUID()
+  expect(await hold(wallet, id, 101n)).toBe('insufficient')
+  expect(await hold(wallet, id, 60n)).toBe('ok')
+  expect(await hold(wallet, id, 60n)).toBe('exists')
+  expect(await hold(wallet, id, 61n)).toBe('exists_different')
+  expect(await hold(wallet, randomUUID(), 60n)).toBe('insufficient')
+  expect(await voids(randomUUID(), randomUUID())).toBe('pending_not_found')
+  const posted = { id: randomUUID(), holdId: id, amount: 25n, excess: randomUUID() }
+  expect(await post(posted)).toBe('ok')
+  expect(await post(posted)).toBe('exists')
+  expect(await voids(randomUUID(), id)).toBe('already_resolved')
+  expect(await ledger.available(address)).toBe(75n)
+})
+
+test('what exceeds a hold is never lost: first the wallet pays, then it owes', async () => {
+  const address = newAddress()
+  const wallet = await openWallet(database.pool, address)
+  await ledger.fund(address, 100n)
+  const [first, second] = [randomUUID(), randomUUID()]
+  await hold(wallet, first, 50n)
+  expect(await post({ id: randomUUID(), holdId: first, amount: 80n, excess: randomUUID() })).toBe('ok')
+  expect(await ledger.available(address)).toBe(20n)
+  await hold(wallet, second, 20n)
+  expect(await post({ id: randomUUID(), holdId: second, amount: 50n, excess: randomUUID() })).toBe('ok')
+  expect(await ledger.available(address)).toBe(0n)
+  const owed = await ledger.query("SELECT debits_posted FROM account WHERE wallet_id = $1 AND code = 'receivable'", [
+    wallet,
+  ])
+  expect(BigInt(String((owed[0] ?? nothing)['debits_posted']))).toBe(30n)
+})
+
+test('play money comes once, also when asked for eight times at once', async () => {
+  const wallet = await openWallet(database.pool, newAddress())
+  const answers = await Promise.all(
+    Array.from({ length: 8 }, () => answerOf('SELECT faucet_fund($1, $2, 1000) AS answer', [randomUUID(), wallet])),
+  )
+  expect(answers.filter((answer) => answer === 'ok')).toHaveLength(1)
+  expect(answers.filter((answer) => answer === 'used')).toHaveLength(7)
+})
+
+test('200 holds at once with money for 50: exactly 50', async () => {
+  const address = newAddress()
+  const wallet = await openWallet(database.pool, address)
+  await ledger.fund(address, 50n * 700n)
+  const answers = await Promise.all(Array.from({ length: 200 }, () => hold(wallet, randomUUID(), 700n)))
+  expect(answers.filter((answer) => answer === 'ok')).toHaveLength(50)
+  expect(answers.filter((answer) => answer === 'insufficient')).toHaveLength(150)
+})
+
+test('the same hold eight times at once, affordable once, is one hold and never a refusal', async () => {
+  const address = newAddress()
+  const wallet = await openWallet(database.pool, address)
+  await ledger.fund(address, 700n)
+  const id = randomUUID()
+  const answers = await Promise.all(Array.from({ length: 8 }, () => hold(wallet, id, 700n)))
+  expect(answers.toSorted()).toEqual([...Array.from({ length: 7 }, () => 'exists'), 'ok'])
+})
+
+// Few ids and few amounts, so that calls meet: uniform ids let a broken ledger live.
+const ids = Array.from({ length: 6 }, () => randomUUID())
+const id = fc.nat(ids.length - 1)
+const amount = fc.constantFrom(0n, 10n, 25n, 40n)
+const call = fc.oneof(
+  fc.record({ kind: fc.constant('hold' as const), id, amount, wallet: fc.nat(1) }),
+  fc.record({ kind: fc.constant('post' as const), id, target: id, amount }),
+  fc.record({ kind: fc.constant('void' as const), id, target: id }),
+)
+
+test('random batches at once leave a ledger without fault', async () => {
+  const addresses = [newAddress(), newAddress()]
+  const wallets = await Promise.all(addresses.map((address) => openWallet(database.pool, address)))
+  await ledger.fund(addresses[0] ?? '', 10_000n)
+  await ledger.fund(addresses[1] ?? '', 60n)
+  const holds = await ledger.query("SELECT id FROM transfer WHERE op = 'pending'")
+  let round = 0
+  const property = fc.asyncProperty(
+    fc.array(fc.array(call, { minLength: 2, maxLength: 8 }), { maxLength: 4 }),
+    async (batches) => {
+      round += 1
+      const named = (kind: string, index: number) => uuidOf(`${round}:${kind}:${index}`)
+      for (const batch of batches) {
+        await Promise.all(
+          batch.map((each) => {
+            if (each.kind === 'hold') return hold(wallets[each.wallet] ?? 0n, named('hold', each.id), each.amount)
+            const holdId = named('hold', each.target)
+            if (each.kind === 'void') return voids(named('void', each.id), holdId)
+            return post({ id: named('post', each.id), holdId, amount: each.amount, excess: named('excess', each.id) })
+          }),
+        )
+      }
+      return (await ledger.faults()).length === 0
+    },
+  )
+  await expect(fc.assert(property, { numRuns: 40 })).resolves.toBeUndefined()
+  expect((await ledger.query("SELECT id FROM transfer WHERE op = 'pending'")).length).toBeGreaterThan(holds.length)
+})
+
+const uuids = new Map<string, string>()
+function uuidOf(name: string): string {
+  const known = uuids.get(name) ?? randomUUID()
+  uuids.set(name, known)
+  return known
+}
