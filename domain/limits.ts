@@ -95,6 +95,9 @@ export const toolSchemaBytesBound = 24_000 // what the tools of one agent may ad
 export const tokenBytesMin = 1 // a token is at least a byte: bytes bound tokens
 export const toolAttemptsMax = 3
 
+// Policy.
+export const policyRulesMax = 1_000 // of one file
+
 // Audit.
 export const auditBatchMax = 100
 export const auditSealMs = 50 // a decided call is chained within this time of its outcome
