@@ -136,14 +136,21 @@ function createLink({ listener, onFault, onAdvance, onReconnect }: StreamFeedDep
     })
     return made
   }
+  // One query at a time: a connection is no queue.
+  let tail: Promise<unknown> = Promise.resolve()
+  const query = (text: string, values?: unknown[]): Promise<unknown> => {
+    const next = tail.then(async () => (await open()).query(text, values))
+    tail = next.catch(() => undefined)
+    return next
+  }
   return {
     async listen() {
       if (listening || closed) return
       listening = true
       if (!client) return void open().catch(() => undefined)
-      await client.then((made) => made.query(`LISTEN ${channel}`)).catch(() => undefined)
+      await query(`LISTEN ${channel}`).catch(() => undefined) // a lost line listens again when it is remade
     },
-    query: async (text: string, values: unknown[]) => (await open()).query(text, values),
+    query,
     async close() {
       closed = true
       clearTimeout(retry)

@@ -74,9 +74,16 @@ export async function closeStream(pool: Queryable, streamId: string): Promise<vo
   await pool.query('UPDATE stream SET closed_at = clock_timestamp() WHERE id = $1 AND closed_at IS NULL', [streamId])
 }
 
-/** Opens a stream again for the next try of its turn: what the failed one said is dropped, numbers go on. */
-export async function reopenStream(client: Queryable, streamId: string): Promise<void> {
-  await client.query('UPDATE stream SET closed_at = NULL WHERE id = $1', [streamId])
+/**
+ * Opens a stream again for the next try of its turn: what the failed one said is dropped, numbers go on, and what it
+ * still says below the fence is refused.
+ */
+export async function reopenStream(client: Queryable, streamId: string, fence: bigint): Promise<void> {
+  await client.query(
+    `INSERT INTO stream AS s (id, fence) VALUES ($1, $2)
+     ON CONFLICT (id) DO UPDATE SET closed_at = NULL, fence = greatest(s.fence, $2)`,
+    [streamId, fence],
+  )
   await client.query('DELETE FROM stream_chunk WHERE stream_id = $1', [streamId])
 }
 

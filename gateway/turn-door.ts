@@ -138,6 +138,9 @@ async function inputTokensBound(pool: Pool, { session, agent, content }: TurnPos
   return sizes.reduce((sum, size) => sum + size, toolSchemaBytesBound + history.images * imageTokensBound)
 }
 
+/** Attempts write with fences of their try: try × 1,000,000 and up. */
+const fencePerTry = 1_000_000n
+
 type Decided = { readonly decision: TurnDecision }
 
 async function decideAndBegin(deps: TurnDoorDeps, prepared: Prepared): Promise<Decided> {
@@ -158,7 +161,7 @@ async function decideAndBegin(deps: TurnDoorDeps, prepared: Prepared): Promise<D
       decision.kind === 'new' ? { turnId: randomUUID(), try: 1 } : { turnId: decision.turnId, try: decision.try }
     const reply = await beginTurn(client, orderOf(prepared, turn))
     if (reply.answer !== 'ok') throw await refusalOf(client, prepared, reply.answer)
-    if (decision.kind === 'retry') await reopenStream(client, `turn:${turn.turnId}`)
+    if (decision.kind === 'retry') await reopenStream(client, `turn:${turn.turnId}`, BigInt(turn.try) * fencePerTry)
     await pointTurnKey(client, { ...key, turnId: turn.turnId })
     return { decision: { kind: 'retry', ...turn } }
   })

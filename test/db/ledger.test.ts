@@ -20,19 +20,22 @@ afterAll(async () => {
 })
 
 const newAddress = () => `0x${randomBytes(20).toString('hex')}`
-const answerOf = async (sql: string, values: unknown[]) =>
-  String((await database.pool.query<{ answer: string }>(sql, values)).rows[0]?.answer)
-const hold = (wallet: bigint, id: string, amount: bigint) =>
-  answerOf("SELECT ledger_hold($1, $2, 2, $3, 10::smallint, 'a', 'w', '{}') AS answer", [id, wallet, amount])
-const post = (order: { id: string; holdId: string; amount: bigint; excess: string }) =>
-  answerOf("SELECT ledger_post($1, $2, $3, 10::smallint, '{}', $4) AS answer", [
-    order.id,
-    order.holdId,
-    order.amount,
-    order.excess,
-  ])
-const voids = (id: string, holdId: string) =>
-  answerOf("SELECT ledger_void($1, $2, 12::smallint, '{}') AS answer", [id, holdId])
+const answerOn = async (on: TestDatabase, sql: string, values: unknown[]) =>
+  String((await on.pool.query<{ answer: string }>(sql, values)).rows[0]?.answer)
+const answerOf = (sql: string, values: unknown[]) => answerOn(database, sql, values)
+
+type Posting = { id: string; holdId: string; amount: bigint; excess: string }
+const callsOn = (on: TestDatabase) => ({
+  hold: (wallet: bigint, holdId: string, micros: bigint) =>
+    answerOn(on, "SELECT ledger_hold($1, $2, 2, $3, 10::smallint, 'a', 'w', '{}') AS answer", [holdId, wallet, micros]),
+  post: ({ id: own, holdId, amount: micros, excess }: Posting) =>
+    answerOn(on, "SELECT ledger_post($1, $2, $3, 10::smallint, '{}', $4) AS answer", [own, holdId, micros, excess]),
+  voids: (own: string, holdId: string) =>
+    answerOn(on, "SELECT ledger_void($1, $2, 12::smallint, '{}') AS answer", [own, holdId]),
+})
+const hold = (wallet: bigint, holdId: string, micros: bigint) => callsOn(database).hold(wallet, holdId, micros)
+const post = (order: Posting) => callsOn(database).post(order)
+const voids = (own: string, holdId: string) => callsOn(database).voids(own, holdId)
 const nothing = { debits_posted: 0n }
 
 test.each([
@@ -133,33 +136,75 @@ const call = fc.oneof(
 )
 
 test('random batches at once leave a ledger without fault', async () => {
-  const addresses = [newAddress(), newAddress()]
-  const wallets = await Promise.all(addresses.map((address) => openWallet(database.pool, address)))
-  await ledger.fund(addresses[0] ?? '', 10_000n)
-  await ledger.fund(addresses[1] ?? '', 60n)
   const holds = await ledger.query("SELECT id FROM transfer WHERE op = 'pending'")
-  let round = 0
-  const property = fc.asyncProperty(
-    fc.array(fc.array(call, { minLength: 2, maxLength: 8 }), { maxLength: 4 }),
-    async (batches) => {
-      round += 1
-      const named = (kind: string, index: number) => uuidOf(`${round}:${kind}:${index}`)
-      for (const batch of batches) {
-        await Promise.all(
-          batch.map((each) => {
-            if (each.kind === 'hold') return hold(wallets[each.wallet] ?? 0n, named('hold', each.id), each.amount)
-            const holdId = named('hold', each.target)
-            if (each.kind === 'void') return voids(named('void', each.id), holdId)
-            return post({ id: named('post', each.id), holdId, amount: each.amount, excess: named('excess', each.id) })
-          }),
-        )
-      }
-      return (await ledger.faults()).length === 0
-    },
-  )
-  await expect(fc.assert(property, { numRuns: 40 })).resolves.toBeUndefined()
+  await expect(playBatches(database, ledger, 40)).resolves.toBeUndefined()
   expect((await ledger.query("SELECT id FROM transfer WHERE op = 'pending'")).length).toBeGreaterThan(holds.length)
 })
+
+// The property is worth something only if it sees a broken ledger.
+const replaceWrite = async (facts: LedgerFacts, change: (body: string) => string) => {
+  const [row] = await facts.query("SELECT pg_get_functiondef('ledger_write'::regproc) AS body")
+  const body = String(row?.['body'])
+  const changed = change(body)
+  if (changed === body) throw new Error('The change changed nothing.')
+  await facts.query(changed)
+}
+
+test.each([
+  {
+    title: 'releases what was posted instead of what was held',
+    breakIt: (facts: LedgerFacts) => replaceWrite(facts, (body) => body.replaceAll('ELSE -v_held', 'ELSE -p_amount')),
+  },
+  {
+    title: 'lets a hold be resolved twice',
+    breakIt: async (facts: LedgerFacts) => {
+      await facts.query('DROP INDEX one_resolution')
+      await replaceWrite(facts, (body) => body.replace("RETURN 'already_resolved';", 'NULL;'))
+    },
+  },
+  {
+    title: 'spends what is held',
+    breakIt: async (facts: LedgerFacts) => {
+      await facts.query('ALTER TABLE account DROP CONSTRAINT account_check')
+      await replaceWrite(facts, (body) =>
+        body.replace('credits_posted - debits_posted - debits_pending < p_amount', 'false'),
+      )
+    },
+  },
+])('the property sees a ledger that $title', async ({ breakIt }) => {
+  const broken = await createTestDatabase()
+  const facts = await connectLedgerFacts(broken.url)
+  await breakIt(facts)
+  await expect(playBatches(broken, facts, 60)).rejects.toThrow('Property failed')
+  await facts[Symbol.asyncDispose]()
+  await broken[Symbol.asyncDispose]()
+})
+
+async function playBatches(on: TestDatabase, facts: LedgerFacts, numRuns: number): Promise<void> {
+  const addresses = [newAddress(), newAddress()]
+  const wallets = await Promise.all(addresses.map((address) => openWallet(on.pool, address)))
+  await facts.fund(addresses[0] ?? '', 10_000n)
+  await facts.fund(addresses[1] ?? '', 60n)
+  const { hold: take, post: charge, voids: release } = callsOn(on)
+  let round = 0
+  const batches = fc.array(fc.array(call, { minLength: 2, maxLength: 8 }), { maxLength: 4 })
+  const property = fc.asyncProperty(batches, async (given) => {
+    round += 1
+    const named = (kind: string, index: number) => uuidOf(`${round}:${kind}:${index}`)
+    for (const batch of given) {
+      await Promise.all(
+        batch.map((each) => {
+          if (each.kind === 'hold') return take(wallets[each.wallet] ?? 0n, named('hold', each.id), each.amount)
+          const holdId = named('hold', each.target)
+          if (each.kind === 'void') return release(named('void', each.id), holdId)
+          return charge({ id: named('post', each.id), holdId, amount: each.amount, excess: named('excess', each.id) })
+        }),
+      )
+    }
+    return (await facts.faults()).length === 0
+  })
+  await fc.assert(property, { numRuns, endOnFailure: true })
+}
 
 const uuids = new Map<string, string>()
 function uuidOf(name: string): string {

@@ -175,7 +175,8 @@ test('closed streams are dropped after their time, open ones never', async () =>
 test('a stream opened again forgets the failed try and goes on counting', async () => {
   await writer.append({ streamId: 'again', kind: 'turn_failed', body: {} })
   await writer.close('again')
-  await reopenStream(database.pool, 'again')
+  await reopenStream(database.pool, 'again', 2n)
+  expect(await writer.append({ streamId: 'again', kind: 'delta', body: 'late', fence: 1n })).toBe(false)
   expect(await writer.append({ streamId: 'again', kind: 'delta', body: 'second' })).toBe(true)
   expect((await writer.read('again', 0n, 10)).map(({ seq, body }) => [seq, body])).toEqual([[2n, 'second']])
 })

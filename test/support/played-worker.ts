@@ -17,7 +17,8 @@ export async function answer(
 ): Promise<void> {
   const { session, turn, words } = order
   const streamId = `turn:${turn.turnId}`
-  for (const body of words) await worker.bus.append({ streamId, kind: 'delta', body, fence: 1n })
+  for (const body of words)
+    await worker.bus.append({ streamId, kind: 'delta', body, fence: BigInt(turn.try) * 1_000_000n })
   const holdId = turnHoldId({ ...turn, step: 1, n: 0 })
   await inTransaction(worker.pool, async (client) => {
     const message = { kind: 'assistant', step: 1, position: 0, stopReason: 'end_turn', usage: undefined } as const
