@@ -1,5 +1,12 @@
 // Runs the Temporal workers of one process: workflows and the activity queues of its roles.
-import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker'
+import {
+  DefaultLogger,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type WorkerOptions,
+  type WorkflowBundleOption,
+} from '@temporalio/worker'
 import type { CrashPoint } from '../activities/deps.ts'
 import type { TemporalSettings } from '../config/temporal.ts'
 import { readTemporalSettings } from './files.ts'
@@ -10,11 +17,15 @@ import { payloadCodecOf, temporalPlugins, workflowBundle } from './temporal.ts'
 
 const cachedWorkflowsMax = 1_000
 
-/** Polls until the signal aborts, then drains. `crashPoint` is nothing in production. */
-export async function runDurable(
-  { config, log, signal, ready }: ProcessContext,
-  crashPoint: (name: CrashPoint) => void,
-): Promise<void> {
+export type DurableParts = {
+  /** Nothing in production; suites end the process here. */
+  readonly crashPoint: (name: CrashPoint) => void
+  /** Made at start, or taken from the build, when absent. */
+  readonly bundle?: WorkflowBundleOption
+}
+
+/** Polls until the signal aborts, then drains. */
+export async function runDurable({ config, log, signal, ready }: ProcessContext, parts: DurableParts): Promise<void> {
   const address = config.temporal.address
   if (address === undefined) throw new Error('TEMPORAL_ADDRESS is not set; `npm start` sets it.')
   Runtime.install({
@@ -23,8 +34,8 @@ export async function runDurable(
   })
   const [services, settings] = await Promise.all([assemble({ config, log, name: 'durable' }), readTemporalSettings()])
   const plugins = temporalPlugins({ codec: payloadCodecOf(services.seal), tracing: services.tracing })
-  const bundle = await workflowBundle(plugins)
-  const { activities, tools } = await wireActivities({ services, config, log, crashPoint })
+  const bundle = parts.bundle ?? (await workflowBundle(plugins))
+  const { activities, tools } = await wireActivities({ services, config, log, crashPoint: parts.crashPoint })
   const connection = await NativeConnection.connect({ address })
   const common: Omit<WorkerOptions, 'taskQueue'> = {
     connection,

@@ -62,14 +62,17 @@ const classes: Readonly<Record<string, EffectClass>> = { 'everything/get-sum': '
 const listed = ['everything/get-sum', 'workbench/write_note', 'workbench/delete_note']
 export const holdMicros = 50_000n
 
-export async function createTurnRig(tracing: Tracing = createTracing({ name: 'test' })): Promise<TurnRig> {
+export async function createTurnRig({
+  tracing = createTracing({ name: 'test' }),
+  masterKey = randomBytes(32),
+}: { readonly tracing?: Tracing; readonly masterKey?: Uint8Array } = {}): Promise<TurnRig> {
   const database = await createTestDatabase()
   const { pool } = database
   const log = createLogger({ level: 'silent', name: 'test' })
   const listener = () => createListener(database.url)
   const clock = () => new Date()
   const epochs = await createEpochs({ pool, listener, log })
-  const keys = await createSigningKeys({ pool, seal: createSeal(randomBytes(32)), clock })
+  const keys = await createSigningKeys({ pool, seal: createSeal(masterKey), clock })
   const sealer = createAuditSealer({ pool, keys, log })
   const policySet = await readPolicy()
   const policy = { current: () => policySet }
@@ -88,7 +91,13 @@ export async function createTurnRig(tracing: Tracing = createTracing({ name: 'te
     [Symbol.asyncDispose]: async () => undefined,
   }
   const deps: ActivityDeps = {
-    ...{ pool, pipeline, members, bus, tools, events, tracing },
+    pool,
+    pipeline,
+    members,
+    bus,
+    tools,
+    events,
+    tracing,
     model: { stream: (request, options) => rig.model(request, options) },
     offer: createToolOffer({ tools, classes, policy, log }),
     agents: await readAgents(),

@@ -16,7 +16,7 @@ let rig: TurnRig
 const spans = new InMemorySpanExporter()
 beforeAll(async () => {
   tracing = createTracing({ name: 'test', exporter: spans })
-  ;[bench, rig] = await Promise.all([createBench(tracing), createTurnRig(tracing)])
+  ;[bench, rig] = await Promise.all([createBench(tracing), createTurnRig({ tracing })])
 })
 afterAll(async () => {
   await rig[Symbol.asyncDispose]()
