@@ -93,6 +93,15 @@ export function takePayload(advanced: Map<string, bigint>): string {
   return words.join(' ')
 }
 
+// `id:seq` words; what is not one of ours is passed over.
+function wordsOf(payload: string): (readonly [string, bigint])[] {
+  return payload.split(' ').flatMap((word) => {
+    const at = word.lastIndexOf(':')
+    const seq = word.slice(at + 1)
+    return at > 0 && /^\d{1,19}$/.test(seq) ? [[word.slice(0, at), BigInt(seq)] as const] : []
+  })
+}
+
 // One connection, made at the first need and again after each loss while somebody listens.
 function createLink({ listener, onFault, onAdvance, onReconnect }: StreamFeedDeps) {
   let client: Promise<StreamListener> | undefined
@@ -101,12 +110,6 @@ function createLink({ listener, onFault, onAdvance, onReconnect }: StreamFeedDep
   let waitMs = reconnectMs
   let retry: NodeJS.Timeout | undefined
 
-  const hear = ({ payload = '' }: { payload?: string | undefined }) => {
-    for (const word of payload.split(' ')) {
-      const at = word.lastIndexOf(':')
-      if (at > 0 && /^\d{1,19}$/.test(word.slice(at + 1))) onAdvance(word.slice(0, at), BigInt(word.slice(at + 1)))
-    }
-  }
   const lost = (made: Promise<StreamListener>) => {
     if (client !== made) return
     client = undefined
@@ -122,7 +125,9 @@ function createLink({ listener, onFault, onAdvance, onReconnect }: StreamFeedDep
   const connect = (): Promise<StreamListener> => {
     const fresh = listener()
     const made: Promise<StreamListener> = (async () => {
-      fresh.on('notification', hear)
+      fresh.on('notification', ({ payload = '' }) => {
+        for (const [streamId, seq] of wordsOf(payload)) onAdvance(streamId, seq)
+      })
       fresh.on('error', (error) => onFault(toError(error)))
       fresh.on('end', () => lost(made))
       await fresh.connect()
