@@ -53,10 +53,7 @@ async function listenOnce({ listener, apply, missed }: ListeningDeps, stop: Abor
     connection.on('error', reject)
     connection.on('end', () => reject(new Error('The connection ended.')))
   })
-  const stopped = new Promise<void>((resolve) => {
-    if (stop.aborted) resolve()
-    else stop.addEventListener('abort', () => resolve(), { once: true })
-  })
+  const stopped = abortOf(stop)
   lost.catch(() => undefined) // also when it is lost after the race
   connection.on('notification', ({ payload }) => {
     const revoked = readNotice(payload)
@@ -66,26 +63,35 @@ async function listenOnce({ listener, apply, missed }: ListeningDeps, stop: Abor
     await connection.connect()
     await connection.query(`LISTEN ${revocationChannel}`)
     missed() // what was committed before LISTEN took hold is read by the next poll
-    await stopped
+    await stopped.promise
   }
   try {
-    await Promise.race([listen(), lost, stopped])
+    await Promise.race([listen(), lost, stopped.promise])
   } finally {
+    stopped.release()
     await connection.end().catch(() => undefined)
   }
 }
 
-function pause(ms: number, stop: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    if (stop.aborted) return resolve()
-    const done = () => {
-      clearTimeout(timer)
-      stop.removeEventListener('abort', done)
-      resolve()
-    }
-    const timer = setTimeout(done, ms)
-    stop.addEventListener('abort', done)
+async function pause(ms: number, stop: AbortSignal): Promise<void> {
+  const stopped = abortOf(stop)
+  let timer: NodeJS.Timeout | undefined
+  const over = new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)))
+  await Promise.race([over, stopped.promise])
+  clearTimeout(timer)
+  stopped.release()
+}
+
+// Each waiter takes its listener away again: the signal lives as long as the process.
+function abortOf(signal: AbortSignal): { readonly promise: Promise<void>; readonly release: () => void } {
+  let release = () => undefined as void
+  const promise = new Promise<void>((resolve) => {
+    if (signal.aborted) return resolve()
+    const done = () => resolve()
+    signal.addEventListener('abort', done, { once: true })
+    release = () => signal.removeEventListener('abort', done)
   })
+  return { promise, release: () => release() }
 }
 
 function readNotice(payload: string | undefined): RevokedScope | undefined {
