@@ -1,6 +1,14 @@
 // OpenTelemetry of one process. With an endpoint spans go there over OTLP; without one nothing is recorded. Spans name
 // ids and kinds, never content.
-import { context, propagation, SpanStatusCode, trace, type Attributes } from '@opentelemetry/api'
+import {
+  context,
+  propagation,
+  SpanStatusCode,
+  trace,
+  TraceFlags,
+  type Attributes,
+  type Tracer,
+} from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import { W3CTraceContextPropagator } from '@opentelemetry/core'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
@@ -20,11 +28,16 @@ export type Tracing = AsyncDisposable & {
   readonly spanProcessor: SpanProcessor
   /** Runs `work` in a span of its own; what it throws marks the span and goes on. */
   readonly span: <T>(name: string, attributes: Attributes, work: () => Promise<T>) => Promise<T>
+  /** The same for a request that came in: the span belongs to the trace that the request was told. */
+  readonly request: <T>(name: string, ids: RequestSpan, work: () => Promise<T>) => Promise<T>
   /** Trace id of the active span, if any. */
   readonly traceId: () => string | null
   /** `traceparent` for a request that leaves, or nothing. */
   readonly headers: () => Record<string, string>
 }
+
+/** Ids as W3C `traceparent` has them: the trace, and the span that asked. */
+export type RequestSpan = { readonly traceId: string; readonly spanId: string; readonly requestId: string }
 
 export type TracingOptions = {
   readonly name: string
@@ -48,17 +61,14 @@ export function createTracing(options: TracingOptions): Tracing {
   return {
     resource,
     spanProcessor: spanProcessor ?? new NoopSpanProcessor(),
-    span: (name, attributes, work) =>
-      tracer.startActiveSpan(name, { attributes }, async (span) => {
-        try {
-          return await work()
-        } catch (error) {
-          span.setStatus({ code: SpanStatusCode.ERROR, message: codeOf(error) })
-          throw error
-        } finally {
-          span.end()
-        }
-      }),
+    span: (name, attributes, work) => inSpan(tracer, { name, attributes }, work),
+    request(name, { traceId, spanId, requestId }, work) {
+      const asker = { traceId, spanId, traceFlags: TraceFlags.SAMPLED, isRemote: true }
+      const attributes = { 'gatehouse.request': requestId }
+      return context.with(trace.setSpanContext(context.active(), asker), () =>
+        inSpan(tracer, { name, attributes }, work),
+      )
+    },
     traceId: () => trace.getActiveSpan()?.spanContext().traceId ?? null,
     headers() {
       const carrier: Record<string, string> = {}
@@ -73,6 +83,21 @@ export function createTracing(options: TracingOptions): Tracing {
       propagation.disable()
     },
   }
+}
+
+type Named = { readonly name: string; readonly attributes: Attributes }
+
+function inSpan<T>(tracer: Tracer, { name, attributes }: Named, work: () => Promise<T>): Promise<T> {
+  return tracer.startActiveSpan(name, { attributes }, async (span) => {
+    try {
+      return await work()
+    } catch (error) {
+      span.setStatus({ code: SpanStatusCode.ERROR, message: codeOf(error) })
+      throw error
+    } finally {
+      span.end()
+    }
+  })
 }
 
 function processorOf({ exporter, otlpEndpoint }: TracingOptions): SpanProcessor | undefined {

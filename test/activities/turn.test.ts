@@ -28,11 +28,16 @@ function untilAborted(signal: AbortSignal): Promise<never> {
 
 const environment = (attempt = 1) => new MockActivityEnvironment({ attempt }, { logger: new DefaultLogger('ERROR') })
 const step = ({ turnId }: OpenedTurn, number = 1) => ({ turnId, try: 1, step: number })
-const callModel = (turn: OpenedTurn, number = 1, attempt = 1) =>
-  environment(attempt).run(rig.activities.callModel, step(turn, number))
+const modelStep = (mock: MockActivityEnvironment, turn: OpenedTurn, number = 1) =>
+  mock.run((ref: ReturnType<typeof step>) => rig.activities.callModel(ref), step(turn, number))
+const callModel = (turn: OpenedTurn, number = 1, attempt = 1) => modelStep(environment(attempt), turn, number)
+const finish = ({ turnId }: OpenedTurn) =>
+  environment().run(() => rig.activities.finishTurn({ turnId, try: 1, stopped: null }))
+const fail = ({ turnId }: OpenedTurn, code: string) =>
+  environment().run(() => rig.activities.failTurn({ turnId, try: 1, code }))
 const sum = { id: 'toolu_1', name: 'everything__get-sum', input: { a: 2, b: 40 } }
 const callTool = (turn: OpenedTurn, attempt = 1, toolCallId = 'toolu_1') =>
-  environment(attempt).run(rig.activities.callTool, { ...step(turn), toolCallId, position: 0 })
+  environment(attempt).run(() => rig.activities.callTool({ ...step(turn), toolCallId, position: 0 }))
 const rowsOf = (turn: OpenedTurn, kind: string) =>
   rig.ledger.query('SELECT content, stop_reason FROM message WHERE turn_id = $1 AND kind = $2 ORDER BY step', [
     turn.turnId,
@@ -59,7 +64,7 @@ test('a failing model is told by its code, and keeps its hold for the next attem
     throw new GatewayError('upstream-refused', 'The model answered 401.')
   }
   await expect(callModel(turn)).rejects.toMatchObject({ type: 'upstream-refused', nonRetryable: true })
-  await environment().run(rig.activities.failTurn, { turnId: turn.turnId, try: 1, code: 'upstream-refused' })
+  await fail(turn, 'upstream-refused')
   expect(await rig.ledger.held(turn.wallet)).toBe(0n)
   expect(await rig.ledger.available(turn.wallet)).toBe(1_000_000n)
   expect(await rig.events(turn.turnId)).toEqual([
@@ -69,7 +74,7 @@ test('a failing model is told by its code, and keeps its hold for the next attem
 
 test('a try that has ended calls nobody', async () => {
   const turn = await rig.openTurn('hello')
-  await environment().run(rig.activities.failTurn, { turnId: turn.turnId, try: 1, code: 'turn-cancelled' })
+  await fail(turn, 'turn-cancelled')
   rig.model = () => {
     throw new Error('The model must not be called.')
   }
@@ -104,10 +109,10 @@ test('a cancelled answer is cut, stored and billed, and the activity ends as can
     mock.cancel()
     await untilAborted(signal)
   }
-  await expect(mock.run(rig.activities.callModel, step(turn))).rejects.toMatchObject({ name: 'CancelledFailure' })
+  await expect(modelStep(mock, turn)).rejects.toMatchObject({ name: 'CancelledFailure' })
   expect(await rowsOf(turn, 'assistant')).toHaveLength(1)
   expect(await rig.ledger.held(turn.wallet)).toBe(0n)
-  await environment().run(rig.activities.failTurn, { turnId: turn.turnId, try: 1, code: 'turn-cancelled' })
+  await fail(turn, 'turn-cancelled')
   const kinds = (await rig.events(turn.turnId)).map(({ kind }) => kind)
   expect(kinds).toEqual(['delta', 'turn_failed'])
 })
@@ -120,7 +125,7 @@ test('a worker that shuts down stores nothing: the next attempt answers anew', a
     mock.cancel('WORKER_SHUTDOWN', shutdownDetails)
     await untilAborted(signal)
   }
-  await expect(mock.run(rig.activities.callModel, step(turn))).rejects.toMatchObject({ nonRetryable: false })
+  await expect(modelStep(mock, turn)).rejects.toMatchObject({ nonRetryable: false })
   expect(await rowsOf(turn, 'assistant')).toHaveLength(0)
   rig.model = () => say('whole')
   expect(await callModel(turn, 1, 2)).toEqual({ kind: 'final' })
@@ -139,8 +144,8 @@ test('an answer is stored, charged and told once, however often the step runs', 
   }
   expect(await callModel(turn)).toEqual({ kind: 'final' })
   expect(await callModel(turn, 1, 2)).toEqual({ kind: 'final' })
-  await environment().run(rig.activities.finishTurn, { turnId: turn.turnId, try: 1, stopped: null })
-  await environment(2).run(rig.activities.finishTurn, { turnId: turn.turnId, try: 1, stopped: null })
+  await finish(turn)
+  await finish(turn)
   expect(calls).toBe(1)
   // 100 × 1 + 20 × 5 micro-dollars, times 1.15
   expect(await rig.ledger.available(turn.wallet)).toBe(1_000_000n - 230n)
@@ -196,7 +201,7 @@ test('the model is offered no destructive tool, and reads earlier turns whole', 
     return say('first answer')
   }
   await callModel(turn)
-  await environment().run(rig.activities.finishTurn, { turnId: turn.turnId, try: 1, stopped: null })
+  await finish(turn)
   const second = await rig.nextTurn(turn, 'second question')
   await callModel(second)
   expect(seen).toEqual({ messages: 3, tools: ['everything__get-sum', 'workbench__write_note'] })
@@ -258,7 +263,7 @@ test('a step that the wallet cannot hold ends the turn, after what was incurred 
   await drain(turn, 200n)
   await expect(callTool(turn)).rejects.toMatchObject({ type: 'insufficient-funds', nonRetryable: true })
   await expect(callModel(turn, 2)).rejects.toMatchObject({ type: 'insufficient-funds', nonRetryable: true })
-  await environment().run(rig.activities.failTurn, { turnId: turn.turnId, try: 1, code: 'insufficient-funds' })
+  await fail(turn, 'insufficient-funds')
   expect(await rig.ledger.held(turn.wallet)).toBe(0n)
   expect(await rig.ledger.available(turn.wallet)).toBe(200n)
 })

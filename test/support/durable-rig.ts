@@ -21,7 +21,7 @@ export type Bench = AsyncDisposable & {
   readonly withWorkers: <T>(activities: Activities, work: () => Promise<T>) => Promise<T>
 }
 
-export const codecKey = Buffer.from('a planted key of thirty-two byte', 'utf8').subarray(0, 32)
+const codecKey = Buffer.from('a planted key of thirty-two byte', 'utf8').subarray(0, 32)
 export const testCodec = createPayloadCodec([{ id: 'test-1', key: codecKey }])
 
 /** A Temporal server, a bundle and clients; dispose of it at the end of the file. */

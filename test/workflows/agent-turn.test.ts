@@ -1,12 +1,13 @@
 // Whole turns through the real workflows, worker, codec, database and pipeline; only the model and the tools are
 // scripted.
+import { randomBytes } from 'node:crypto'
 import { historyToJSON } from '@temporalio/common/lib/proto-utils.js'
 import { InMemorySpanExporter } from '@opentelemetry/sdk-trace-base'
 import type { WorkflowHandle } from '@temporalio/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { GatewayError } from '../../domain/errors.ts'
 import { createTracing, type Tracing } from '../../telemetry/tracing.ts'
-import { createBench, sessionHandle, turnHandle, type Activities, type Bench } from '../support/durable-rig.ts'
+import { createBench, sessionHandle, turnHandle, type Bench } from '../support/durable-rig.ts'
 import { until } from '../support/installation.ts'
 import { ask, createTurnRig, say, usageOf, type OpenedTurn, type TurnRig } from '../support/turn-rig.ts'
 
@@ -24,7 +25,7 @@ afterAll(async () => {
 })
 
 const planted = 'planted-secret-7731'
-const working = <T>(work: () => Promise<T>) => bench.withWorkers(rig.activities as unknown as Activities, work)
+const working = <T>(work: () => Promise<T>) => bench.withWorkers(rig.activities, work)
 const submit = ({ labels, turnId }: OpenedTurn) =>
   bench.durable.submitTurn({ labels, turn: { turnId, try: 1 }, rollOverTurns: 200, timeoutMs: 8_000 })
 const outcomeOf = async ({ turnId }: OpenedTurn) =>
@@ -94,12 +95,11 @@ test('a turn with a tool answers, charges each step once and is one trace from t
   let asked = 0
   rig.model = () => (asked++ === 0 ? ask([sumCall('toolu_9')]) : say('It is 42.'))
   rig.tool = async () => ({ text: '42', isError: false })
-  let door = ''
+  const door = randomBytes(16).toString('hex')
   await working(async () => {
-    await tracing.span('POST chat', {}, async () => {
-      door = tracing.traceId() ?? ''
-      await submit(turn)
-    })
+    await tracing.request('POST chat', { traceId: door, spanId: '00f067aa0ba902b7', requestId: 'r1' }, () =>
+      submit(turn),
+    )
     await ended(turn)
     await until(async () => (await rig.events(turn.turnId)).some(({ kind }) => kind === 'turn_completed'), 2_000)
   })

@@ -122,7 +122,6 @@ async function expectSettled({ rig }: Scene, turn: OpenedTurn): Promise<void> {
 
 test.concurrent.each([
   { point: 'model-mid-stream', calls: 2 },
-  { point: 'model-after-record', calls: 1 },
   { point: 'tool-before-record', calls: 1 },
 ] as const)(
   'a worker that dies at $point leaves one answer and one charge per step',
