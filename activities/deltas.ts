@@ -8,24 +8,30 @@ export type DeltaWriter = {
   readonly write: (kind: 'delta' | 'thinking', text: string) => Promise<void>
   /** Sends what is left, and waits until everything is stored. */
   readonly flush: () => Promise<void>
+  /** Drops what is left. */
+  readonly stop: () => void
 }
 
-export function createDeltaWriter(
-  bus: TokenBus,
-  stream: { readonly streamId: string; readonly fence: bigint },
-): DeltaWriter {
+type Stream = { readonly streamId: string; readonly fence: bigint }
+
+export function createDeltaWriter(bus: TokenBus, stream: Stream): DeltaWriter {
   let kind: 'delta' | 'thinking' = 'delta'
   let text = ''
   let sentAt = Number.NEGATIVE_INFINITY
   let sending: Promise<void> = Promise.resolve()
+  let timer: NodeJS.Timeout | undefined
+  const rest = () => {
+    clearTimeout(timer)
+    timer = undefined
+  }
   const send = () => {
+    rest()
     if (text === '') return sending
-    const body = text
-    const of = kind
+    const event = { ...stream, kind, body: text }
     text = ''
     sentAt = performance.now()
     sending = sending.then(async () => {
-      if (!(await bus.append({ ...stream, kind: of, body }))) throw new Error('A newer attempt writes this stream.')
+      if (!(await bus.append(event))) throw new Error('A newer attempt writes this stream.')
     })
     sending.catch(() => undefined) // met again at the next write or flush
     return sending
@@ -35,8 +41,14 @@ export function createDeltaWriter(
       if (next !== kind) await send()
       kind = next
       text += piece
-      if (text.length >= streamFlushBytes || performance.now() - sentAt >= streamFlushMs) await send()
+      const waitedMs = performance.now() - sentAt
+      if (text.length >= streamFlushBytes || waitedMs >= streamFlushMs) await send()
+      else timer ??= setTimeout(() => void send(), streamFlushMs - waitedMs) // a model that pauses hides no words
     },
-    flush: () => send(),
+    flush: send,
+    stop() {
+      rest()
+      text = ''
+    },
   }
 }

@@ -8,6 +8,7 @@ import type { Pipeline } from '../gateway/call.ts'
 import type { Members, TokenBus } from '../gateway/ports.ts'
 import type { ToolOffer } from '../gateway/tool-offer.ts'
 import type { Events } from '../telemetry/events.ts'
+import type { Tracing } from '../telemetry/tracing.ts'
 
 /** Named moments at which a suite ends the process; nothing happens at them in production. */
 export type CrashPoint =
@@ -31,6 +32,7 @@ export type ActivityDeps = {
   readonly agents: ReadonlyMap<string, Agent>
   readonly prices: PriceTable
   readonly events: Events
+  readonly tracing: Pick<Tracing, 'span' | 'headers'>
   readonly crashPoint: (name: CrashPoint) => void
   /** Day of today, for the price rows that hold, ISO. */
   readonly today: () => string

@@ -9,19 +9,19 @@ import {
   readHold,
   readMessage,
   readTranscript,
+  stepBeginning,
   writeTotals,
   type TurnFacts,
 } from '../db/turn-step.ts'
 import { GatewayError, invariant } from '../domain/errors.ts'
-import { heartbeatMs, historyBytesMax, historyMessagesMax, toolCallsPerStepMax } from '../domain/limits.ts'
+import { heartbeatMs, historyBytesMax, historyMessagesMax } from '../domain/limits.ts'
 import { picos } from '../domain/money.ts'
-import { baseCost, modelReservation, noUsage, planCost, plans, rowsOf, stepPosting } from '../domain/pricing.ts'
-import { splitToolName } from '../domain/tool.ts'
+import { baseCost, modelReservation, planCost, plans, rowsOf, stepPosting } from '../domain/pricing.ts'
 import type { Call, EffectResult } from '../gateway/call.ts'
 import type { Recorder } from '../gateway/ports.ts'
 import { Blocks, type Block, type ModelRequest, type ModelUsage } from '../schemas/model.ts'
 import { turnStreamId } from '../workflows/contract.ts'
-import { createDeltaWriter } from './deltas.ts'
+import { fenceOf, readAnswer, type Answered } from './answer.ts'
 import type { ActivityDeps } from './deps.ts'
 import { toFailure } from './failure.ts'
 import { messagesOf } from './transcript.ts'
@@ -31,16 +31,10 @@ export type ToolCallRef = { readonly toolCallId: string; readonly position: numb
 export type ModelOutcome =
   | { readonly kind: 'final' }
   | { readonly kind: 'tools'; readonly calls: readonly ToolCallRef[] }
+  /** A limit of the agent was reached before this step; nothing was called. */
+  | { readonly kind: 'stopped'; readonly reason: string }
 
 export type ModelActivities = ReturnType<typeof createModelActivities>
-
-/** What one answer amounted to. `stopped`: cut by a cancel or a revocation after something was produced. */
-type Answered = {
-  readonly blocks: readonly Block[]
-  readonly usage: ModelUsage
-  readonly stopReason: string
-  readonly stopped: boolean
-}
 
 export function createModelActivities(deps: ActivityDeps) {
   return {
@@ -49,7 +43,7 @@ export function createModelActivities(deps: ActivityDeps) {
         return await callModel(deps, ref)
       } catch (error) {
         const context = Context.current()
-        if (context.cancellationSignal.aborted) await context.cancelled // throws the CancelledFailure
+        if (context.cancellationDetails?.cancelRequested === true) await context.cancelled // throws the CancelledFailure
         throw toFailure(error)
       }
     },
@@ -58,12 +52,15 @@ export function createModelActivities(deps: ActivityDeps) {
 
 async function callModel(deps: ActivityDeps, ref: StepRef): Promise<ModelOutcome> {
   const stored = await readMessage(deps.pool, { turnId: ref.turnId, kind: 'assistant', step: ref.step, position: 0 })
+  if (stored?.stopReason === 'cancelled') throw new GatewayError('turn-cancelled', 'The turn was stopped.')
   if (stored) return outcomeOf(Blocks.parse(stored.content))
   const context = Context.current()
   const beat = setInterval(() => context.heartbeat(), heartbeatMs)
   try {
     deps.crashPoint('model-before-attempt')
     const facts = await turnContext(deps, ref.turnId)
+    const { stepsMax } = facts.agent
+    if (ref.step > stepsMax) return { kind: 'stopped', reason: `The agent may take ${stepsMax} steps.` }
     const request = await requestOf(deps, ref, facts)
     const call = await callOf(deps, { ref, facts, request })
     if (context.info.attempt > 1) await announceRestart(deps, ref)
@@ -84,13 +81,10 @@ function outcomeOf(blocks: readonly Block[]): ModelOutcome {
   return { kind: 'tools', calls: calls.map((toolCallId, position) => ({ toolCallId, position })) }
 }
 
-// An attempt of a later number fences out the earlier one; readers drop what that one said of this step.
-const fenceOf = (ref: StepRef) =>
-  BigInt(ref.try * 1_000_000 + ref.step * 1_000 + Math.min(Context.current().info.attempt, 999))
-
-async function announceRestart({ bus }: ActivityDeps, ref: StepRef): Promise<void> {
-  const body = { code: 'attempt_restarted', step: ref.step }
-  await bus.append({ streamId: turnStreamId(ref.turnId), kind: 'attempt_started', body, fence: fenceOf(ref) })
+async function announceRestart({ bus, pool }: ActivityDeps, ref: StepRef): Promise<void> {
+  const streamId = turnStreamId(ref.turnId)
+  const body = { code: 'attempt_restarted', discardFromSeq: Number(await stepBeginning(pool, streamId)) }
+  await bus.append({ streamId, kind: 'attempt_started', body, fence: fenceOf(ref) })
 }
 
 async function requestOf(
@@ -151,7 +145,8 @@ type Answering = Order & { readonly attemptId: string; readonly signal: AbortSig
 
 async function answerOnce(deps: ActivityDeps, answering: Answering): Promise<EffectResult<Answered>> {
   const { ref, facts } = answering
-  const answered = await readAnswer(deps, answering)
+  const about = { 'gatehouse.turn': ref.turnId, 'gatehouse.step': ref.step, 'gatehouse.model': facts.turn.model }
+  const answered = await deps.tracing.span('upstream model', about, () => readAnswer(deps, answering))
   deps.crashPoint('model-before-record')
   const rows = rowsOf(deps.prices.rows, facts.turn.model, deps.today())
   const base = baseCost(rows, answered.usage)
@@ -161,49 +156,6 @@ async function answerOnce(deps: ActivityDeps, answering: Answering): Promise<Eff
     usage: { ...answered.usage },
     record: recordAnswer(deps, { ref, answered, stepPicos: planCost(plans.managed, base, 0) }),
   }
-}
-
-// Streams the answer. A cut by our own signal after something was produced is an answer too: it is stored and billed.
-async function readAnswer(deps: ActivityDeps, { ref, request, signal, attemptId }: Answering): Promise<Answered> {
-  const stream = { streamId: turnStreamId(ref.turnId), fence: fenceOf(ref) }
-  const writer = createDeltaWriter(deps.bus, stream)
-  const blocks: Block[] = []
-  let usage: ModelUsage = { ...noUsage }
-  let stopReason = 'unknown'
-  let text = ''
-  let stopped = false
-  try {
-    for await (const event of deps.model.stream(request, { signal, headers: { 'x-gatehouse-attempt': attemptId } })) {
-      if (event.type === 'usage') usage = event.usage
-      else if (event.type === 'stop') stopReason = event.reason
-      else if (event.type === 'tool_use')
-        blocks.push({ type: 'tool_use', id: event.id, name: event.name, input: event.input })
-      else {
-        await writer.write(event.type === 'text' ? 'delta' : 'thinking', event.text)
-        text += event.type === 'text' ? event.text : ''
-        deps.crashPoint('model-mid-stream')
-      }
-    }
-  } catch (error) {
-    if (!signal.aborted || text === '') throw error
-    stopped = true
-    stopReason = 'cancelled'
-    // The vendor's count of output comes at the end; what was streamed until the cut is bounded below by its bytes / 4.
-    usage = { ...usage, outputTokens: Math.max(usage.outputTokens, Math.ceil(Buffer.byteLength(text) / 4)) }
-  }
-  await writer.flush()
-  const calls = stopped ? [] : blocks.slice(0, toolCallsPerStepMax)
-  for (const call of calls) {
-    if (call.type !== 'tool_use') continue
-    const name = splitToolName(call.name)
-    await deps.bus.append({
-      ...stream,
-      kind: 'tool_call',
-      body: { id: call.id, name: call.name, displayName: name?.tool ?? call.name, args: call.input },
-    })
-  }
-  const said: Block[] = text === '' ? [] : [{ type: 'text', text }]
-  return { blocks: [...said, ...calls], usage, stopReason, stopped }
 }
 
 type Recording = { readonly ref: StepRef; readonly answered: Answered; readonly stepPicos: bigint }
@@ -245,6 +197,7 @@ function recordAnswer(deps: ActivityDeps, { ref, answered, stepPicos }: Recordin
       code: 10,
       meta,
     })
+    if (posted === 'already_resolved') throw new GatewayError('turn-cancelled', 'The try ended meanwhile.')
     invariant(posted === 'ok', `Posting a model step answered ${posted}.`)
     deps.events.chargePosted({ kind: 'model', micros: amountMicros, turnId: ref.turnId })
   }

@@ -2,13 +2,13 @@
 // model reads; only a stop of the whole turn ends it.
 import { Context } from '@temporalio/activity'
 import { excessId, postId, turnHoldId, voidId } from '../crypto/turn-ids.ts'
-import { insertMessage, lockTurn, postHold, readMessage, voidHold, writeTotals } from '../db/turn-step.ts'
+import { insertMessage, lockTurn, postHold, readMessage, voidHold, wasAttempted, writeTotals } from '../db/turn-step.ts'
 import { inTransaction } from '../db/transaction.ts'
-import { GatewayError, invariant } from '../domain/errors.ts'
+import { GatewayError, invariant, type ErrorCode } from '../domain/errors.ts'
 import { heartbeatMs, toolAttemptsMax, toolCallMs, toolCallsPerTurnMax } from '../domain/limits.ts'
 import { noUsage, plans, toolReservation } from '../domain/pricing.ts'
 import { splitToolName } from '../domain/tool.ts'
-import type { Answer, Call } from '../gateway/call.ts'
+import type { Answer, Call, EffectResult } from '../gateway/call.ts'
 import type { Recorder } from '../gateway/ports.ts'
 import type { KnownTool } from '../gateway/tool-offer.ts'
 import { Blocks } from '../schemas/model.ts'
@@ -31,7 +31,7 @@ export function createToolActivities(deps: ActivityDeps) {
       try {
         await callTool(deps, ref)
       } catch (error) {
-        if (context.cancellationSignal.aborted) await context.cancelled
+        if (context.cancellationDetails?.cancelRequested === true) await context.cancelled
         throw toFailure(error)
       } finally {
         clearInterval(beat)
@@ -74,30 +74,50 @@ async function tell({ bus }: ActivityDeps, { ref, name }: Asked, { text, isError
 }
 
 async function runTool(deps: ActivityDeps, asked: Asked, facts: TurnContext): Promise<ToolOutcome> {
-  const tool = await knownTool(deps, asked, facts)
-  if ('isError' in tool) return recordRefusal(deps, asked, tool)
-  const context = Context.current()
+  let repeatable = true
   try {
-    const answer = await deps.pipeline.run(callOf(asked, facts, tool), async ({ signal }) => {
-      const outcome = await deps.tools.call({
-        server: tool.server,
-        tool: tool.name,
-        args: asked.input,
-        signal,
-        timeoutMs: toolCallMs,
-      })
-      deps.crashPoint('tool-before-record')
-      return { value: outcome, output: outcome.text, record: recordOutcome(deps, asked, outcome) }
-    })
+    const tool = await knownTool(deps, asked, facts)
+    if ('isError' in tool) return await recordRefusal(deps, asked, tool)
+    repeatable = tool.effectClass === 'read'
+    // A write that was begun before and left no result may have happened: nobody calls it again.
+    if (!repeatable && (await wasAttempted(deps.pool, effectKeyOf(asked.ref))))
+      throw new GatewayError('tool-failed', 'Nobody knows whether this call happened; it is not repeated.')
+    const answer = await deps.pipeline.run(callOf(asked, facts, tool), (effect) =>
+      callOnce(deps, { asked, tool, ...effect }),
+    )
     return answer.kind === 'done' ? answer.value : await recordRefusal(deps, asked, refusalOf(answer))
   } catch (error) {
-    if (!(error instanceof GatewayError) || error.code === 'revoked' || context.cancellationSignal.aborted) throw error
-    // A read may be tried again; a write may not, because nobody knows whether it happened.
-    const again =
-      verdictOf(error.code) === 'retryable' && tool.effectClass === 'read' && context.info.attempt < toolAttemptsMax
-    if (again) throw error
+    if (!isResult(error, repeatable)) throw error
     return recordRefusal(deps, asked, { text: `${error.code}: ${error.message}`, isError: true })
   }
+}
+
+type Calling = { readonly asked: Asked; readonly tool: KnownTool; readonly signal: AbortSignal }
+
+async function callOnce(deps: ActivityDeps, { asked, tool, signal }: Calling): Promise<EffectResult<ToolOutcome>> {
+  const order = { server: tool.server, tool: tool.name, args: asked.input, signal, timeoutMs: toolCallMs }
+  const about = { 'gatehouse.turn': asked.ref.turnId, 'gatehouse.tool': `${tool.server}/${tool.name}` }
+  const outcome = await deps.tracing.span('upstream tool', about, () => deps.tools.call(order))
+  deps.crashPoint('tool-before-record')
+  return { value: outcome, output: outcome.text, record: recordOutcome(deps, asked, outcome) }
+}
+
+/** Codes that concern the turn or the try, not the tool: no model may read its way around them. */
+const turnCodes: readonly ErrorCode[] = [
+  'revoked',
+  'revocation-feed-stale',
+  'turn-cancelled',
+  'turn-conflict',
+  'insufficient-funds',
+  'budget-exceeded',
+  'database-unavailable',
+]
+
+// Whether the model is told now. A read that may succeed later is tried again first.
+function isResult(error: unknown, repeatable: boolean): error is GatewayError {
+  const { cancellationSignal, info } = Context.current()
+  if (!(error instanceof GatewayError) || turnCodes.includes(error.code) || cancellationSignal.aborted) return false
+  return !(repeatable && verdictOf(error.code) === 'retryable' && info.attempt < toolAttemptsMax)
 }
 
 // A model may name anything; only what a server of this agent lists now is called.
@@ -109,7 +129,7 @@ async function knownTool(
   const split = splitToolName(name)
   const listed = split && agent.servers.includes(split.server)
   const tool = listed
-    ? await deps.offer.find(split.server, split.tool, Context.current().cancellationSignal).catch(() => undefined)
+    ? await deps.offer.find(split.server, split.tool, Context.current().cancellationSignal)
     : undefined
   if (!tool) return { text: `tool-unknown: there is no tool ${name} here.`, isError: true }
   if (turn.toolCalls + ref.position >= toolCallsPerTurnMax)
@@ -124,11 +144,12 @@ function refusalOf(answer: Exclude<Answer<ToolOutcome>, { kind: 'done' }>): Tool
       isError: true,
     }
   }
-  const ends = answer.code === 'revoked' || answer.code === 'turn-cancelled' || answer.code === 'insufficient-funds'
-  if (ends || answer.code === 'revocation-feed-stale') throw new GatewayError(answer.code, answer.reason)
+  if (turnCodes.includes(answer.code)) throw new GatewayError(answer.code, answer.reason)
   const rules = answer.decision?.ruleIds.join(', ') ?? ''
   return { text: `${answer.code}${rules === '' ? '' : ` (${rules})`}: ${answer.reason}`, isError: true }
 }
+
+const effectKeyOf = (ref: StepRef & ToolCallRef) => `${ref.turnId}:${ref.toolCallId}`
 
 function callOf({ ref, input }: Asked, { turn, agent, principal }: TurnContext, tool: KnownTool): Call {
   const holdId = turnHoldId({ ...ref, n: 0 })
@@ -140,7 +161,7 @@ function callOf({ ref, input }: Asked, { turn, agent, principal }: TurnContext, 
     resource: { kind: 'tool', name: reference, effectClass: tool.effectClass, owner: turn.wallet },
     facts: { phase: 'call', arguments: input },
     origin: 'chat',
-    effectKey: `${ref.turnId}:${ref.toolCallId}`,
+    effectKey: effectKeyOf(ref),
     attempt: Context.current().info.attempt,
     turn: { turnId: ref.turnId, try: ref.try, step: ref.step },
     hold: {
@@ -191,6 +212,7 @@ function recordOutcome(deps: ActivityDeps, { ref }: Asked, outcome: ToolOutcome)
       code: 11,
       meta,
     })
+    if (posted === 'already_resolved') throw new GatewayError('turn-cancelled', 'The try ended meanwhile.')
     invariant(posted === 'ok', `Posting a tool call answered ${posted}.`)
     deps.events.chargePosted({ kind: 'tool', micros: amountMicros, turnId: ref.turnId })
   }

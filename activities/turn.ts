@@ -30,7 +30,7 @@ export function createTurnActivities(deps: ActivityDeps) {
     async finishTurn(order: TryRef & { readonly stopped: string | null }): Promise<void> {
       await guarded(async () => {
         deps.crashPoint('turn-before-finish')
-        await conclude(deps, order, (turn, available) => ({
+        await conclude(deps, { ...tryOf(order), reason: 'done' }, (turn, available) => ({
           status: 'done',
           ...doneOf(turn, available),
           ...(order.stopped === null ? {} : { stopped: order.stopped }),
@@ -41,11 +41,13 @@ export function createTurnActivities(deps: ActivityDeps) {
       await guarded(async () => {
         const code = isErrorCode(order.code) ? order.code : 'internal'
         const message = messages[code] ?? 'The turn could not be finished.'
-        await conclude(deps, order, () => ({ status: 'error', code, message }))
+        await conclude(deps, { ...tryOf(order), reason: code }, () => ({ status: 'error', code, message }))
       })
     },
   }
 }
+
+const tryOf = (order: TryRef): TryRef => ({ turnId: order.turnId, try: order.try })
 
 async function guarded(work: () => Promise<void>): Promise<void> {
   try {
@@ -59,41 +61,30 @@ type Outcome = Readonly<Record<string, unknown>> & { readonly status: 'done' | '
 
 async function conclude(
   deps: ActivityDeps,
-  ref: TryRef,
+  { reason, ...ref }: TryRef & { readonly reason: string },
   outcomeOf: (turn: TurnFacts, available: bigint) => Outcome,
 ): Promise<void> {
+  // Locks in the order of every other step: the turn, its try, the accounts.
   const concluded = await inTransaction(deps.pool, async (client) => {
+    const turn = await lockTurn(client, ref.turnId)
+    const ended = await endTry(client, { ...ref, from: ['submitted', 'queued', 'running'], reason, voidId: null })
     for (const holdId of await openHolds(client, tryName(ref)))
       await voidHold(client, { voidId: voidId(holdId), holdId, reason: 'turn-ended' })
-    const turn = await lockTurn(client, ref.turnId)
     if (!turn || turn.try !== ref.try) return undefined // deleted, or a later try took over
-    const outcome = outcomeOf(turn, await readAvailable(client, turn.walletId))
-    const ended = await endTry(client, {
-      ...ref,
-      from: ['submitted', 'queued', 'running'],
-      reason: String(outcome['code'] ?? 'done'),
-      voidId: null,
-    })
     // A try that was ended before a first activity ran (nobody answered) has no outcome of its own and stays silent.
-    if (!ended) return turn.outcome as Outcome | null
+    if (!ended) return { outcome: turn.outcome as Outcome | null, turn, ended }
+    const outcome = outcomeOf(turn, await readAvailable(client, turn.walletId))
     await writeOutcome(client, ref.turnId, outcome)
-    const seconds = (Date.now() - turn.createdAt.getTime()) / 1000
-    deps.events.turnEnded({ ...ref, outcome: String(outcome['code'] ?? 'done'), seconds })
-    return outcome
+    return { outcome, turn, ended }
   })
   deps.crashPoint('turn-after-finish')
-  if (!concluded) return
-  const { status, ...body } = concluded
+  if (!concluded?.outcome) return
+  const { status, ...body } = concluded.outcome
+  const seconds = (Date.now() - concluded.turn.createdAt.getTime()) / 1000
+  if (concluded.ended) deps.events.turnEnded({ ...ref, outcome: reason, seconds })
   const streamId = turnStreamId(ref.turnId)
-  // The last word of this try; when a later try writes the stream already, it is not ours to end.
-  const fence = BigInt(ref.try * 1_000_000 + 999_999)
-  const taken = await deps.bus.append({
-    streamId,
-    kind: status === 'done' ? 'turn_completed' : 'turn_failed',
-    body,
-    fence,
-  })
-  if (taken) await deps.bus.close(streamId)
+  await deps.bus.append({ streamId, kind: status === 'done' ? 'turn_completed' : 'turn_failed', body })
+  await deps.bus.close(streamId)
 }
 
 function doneOf(turn: TurnFacts, available: bigint): Readonly<Record<string, unknown>> {

@@ -1,64 +1,32 @@
-// The agent catalogue.
-import type { Agent } from '../config/agents.ts'
-import { GatewayError } from '../domain/errors.ts'
-import * as shapes from '../schemas/chat.ts'
+// The public agent catalogue.
+import type { AgentCatalogue } from '../gateway/agents.ts'
+import { AgentDetail, AgentList, AgentParams } from '../schemas/agent.ts'
 import { route, type Route } from './route.ts'
 
-export type AgentDeps = {
-  readonly agents: ReadonlyMap<string, Agent>
-  /** Names and descriptions of the tools an agent's servers list; empty for a server that is down. */
-  readonly toolsOf: (agent: Agent) => Promise<readonly { name: string; description: string }[]>
-}
+export type AgentRoutesDeps = { readonly catalogue: AgentCatalogue }
 
-const because = 'The catalogue is public.'
+const guard = { kind: 'public', because: 'The catalogue is public; sessions are not.' } as const
 
-export function createAgentRoutes({ agents, toolsOf }: AgentDeps): Route[] {
-  const row = ({ id, name, title, description, model, skills }: Agent) => ({
-    id,
-    name,
-    title,
-    description,
-    model,
-    skillsCount: skills.length,
-  })
+export function createAgentRoutes({ catalogue }: AgentRoutesDeps): Route[] {
   return [
     route({
       method: 'get',
       path: '/agents',
       family: 'wallet',
-      summary: 'Agents that can be talked to.',
-      guard: { kind: 'public', because },
-      responses: { 200: shapes.AgentList },
-      handle: async () => ({ status: 200, body: { agents: [...agents.values()].map(row) } }),
+      summary: 'Agents of this installation.',
+      guard,
+      responses: { 200: AgentList },
+      handle: async () => ({ status: 200, body: { agents: catalogue.list() } }),
     }),
     route({
       method: 'get',
       path: '/agents/:id',
       family: 'wallet',
-      summary: 'One agent with its tools and skills.',
-      guard: { kind: 'public', because },
-      params: shapes.AgentParams,
-      responses: { 200: shapes.AgentDetail },
-      async handle({ params }) {
-        const agent = agents.get(params.id)
-        if (!agent) throw new GatewayError('not-found', 'There is no such agent.')
-        const tools = await toolsOf(agent)
-        const body = {
-          ...row(agent),
-          tools,
-          toolsCount: tools.length,
-          skills: agent.skills.map(({ name, title, description }) => ({ name, title, description })),
-          categories: agent.categories,
-          mcpServers: agent.servers,
-          pricing: {
-            type: 'usage',
-            amount: '500',
-            currency: 'microUSD',
-            description: 'Model cost × 1.15, plus 500 micro-USD per tool call.',
-          },
-        }
-        return { status: 200, body }
-      },
+      summary: 'An agent with its skills, tools and price.',
+      guard,
+      params: AgentParams,
+      responses: { 200: AgentDetail },
+      handle: async ({ params }) => ({ status: 200, body: await catalogue.show(params.id) }),
     }),
   ]
 }

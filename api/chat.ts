@@ -1,180 +1,202 @@
-// Chat: a POST opens, joins or replays a turn and streams it; a viewer follows from any point; a cancel stops it. A client
-// that leaves stops nothing.
-import type { Request } from 'express'
+// A chat turn: posted, watched, cancelled. Who leaves does not stop the turn; only a chat POST's own socket can say that
+// the answer arrived.
+import type { Request, Response } from 'express'
 import type { Durable } from '../clients/durable.ts'
-import type { Agent } from '../config/agents.ts'
+import type { Pool } from '../db/pool.ts'
 import { markDelivered, readSessionTurn } from '../db/turn.ts'
 import { GatewayError } from '../domain/errors.ts'
-import { chatBodyBytesMax, idempotencyKeyCharsMax, imageBytesMax } from '../domain/limits.ts'
-import type { TokenBus } from '../gateway/ports.ts'
-import { openTurn, type TurnDoorDeps } from '../gateway/turn-door.ts'
-import * as shapes from '../schemas/chat.ts'
-import type { Block } from '../schemas/model.ts'
+import { chatBodyBytesMax, viewersPerStreamMax } from '../domain/limits.ts'
+import type { Principal } from '../domain/principal.ts'
+import type { AgentCatalogue } from '../gateway/agents.ts'
+import { contentOf } from '../gateway/chat-content.ts'
+import type { Epochs, TokenBus } from '../gateway/ports.ts'
+import { ownSession } from '../gateway/sessions.ts'
+import { openTurn, type OpenedTurn, type TurnDoorDeps } from '../gateway/turn-door.ts'
+import { viewTurn } from '../gateway/turn-view.ts'
+import { AfterSeq, CancelAccepted, ChatRequest, IdempotencyKey, StreamQuery, TurnParams } from '../schemas/chat.ts'
+import { SessionParams } from '../schemas/session.ts'
 import type { Events } from '../telemetry/events.ts'
-import { turnStreamId } from '../workflows/contract.ts'
 import { route, type Route } from './route.ts'
-import { ownSession } from './sessions.ts'
-import { viewStream, type WireEvent } from './sse.ts'
+import { openEvents, type EventSocket } from './sse.ts'
 
-export type ChatDeps = {
-  readonly door: TurnDoorDeps
-  readonly agents: ReadonlyMap<string, Agent>
+export type ChatRoutesDeps = Omit<TurnDoorDeps, 'durable'> & {
+  readonly pool: Pool
+  readonly durable: Pick<Durable, 'submitTurn' | 'cancelTurn'>
+  readonly catalogue: Pick<AgentCatalogue, 'find'>
   readonly bus: TokenBus
-  readonly durable: Pick<Durable, 'cancelTurn'>
+  readonly epochs: Pick<Epochs, 'watch'>
   readonly events: Events
 }
 
-export function createChatRoutes(deps: ChatDeps): Route[] {
-  return [chatRoute(deps), viewRoute(deps), cancelRoute(deps)]
+export function createChatRoutes(deps: ChatRoutesDeps): Route[] {
+  const viewers = countViewers()
+  return [postRoute(deps, viewers), streamRoute(deps, viewers), cancelRoute(deps)]
 }
 
-function chatRoute(deps: ChatDeps): Route {
-  const { pool } = deps.door
+function postRoute(deps: ChatRoutesDeps, viewers: Viewers): Route {
   return route({
     method: 'post',
     path: '/agents/:id/sessions/:sid/chat',
     family: 'wallet',
-    summary: 'Says something to an agent and streams its answer.',
-    guard: { kind: 'wallet', permission: 'chat:send' },
-    params: shapes.SessionParams,
-    body: shapes.ChatRequest,
-    bodyBytesMax: chatBodyBytesMax,
+    summary: 'Asks the agent; answers with the events of the turn.',
+    guard: { kind: 'wallet', permission: 'chat:write' },
+    params: SessionParams,
     owns: ['sid'],
+    body: ChatRequest,
+    bodyBytesMax: chatBodyBytesMax,
     responses: { 200: 'events' },
-    async handle({ params, body, principal, request }) {
-      const session = await ownSession(pool, principal, params)
-      const agent = deps.agents.get(session.agentId)
-      if (!agent) throw new GatewayError('not-found', 'There is no such agent.')
+    async handle({ params, body, principal, request, left }) {
       const idempotencyKey = keyOf(request)
-      const opened = await openTurn(deps.door, {
-        principal,
-        agent,
-        session,
-        content: contentOf(body),
-        model: body.model,
-        idempotencyKey,
-      })
-      const { turnId, dedupe } = opened
+      const session = await ownSession(deps.pool, { principal, agentId: params.id, sessionId: params.sid })
+      const agent = deps.catalogue.find(params.id)
+      const content = contentOf(body)
+      const turn = await openTurn(deps, { principal, agent, session, content, model: body.model, idempotencyKey })
+      const headers = { 'x-turn-id': turn.turnId, 'x-dedupe': dedupeWords[turn.dedupe] }
+      const order = { sessionId: session.id, turnId: turn.turnId, after: 0n, principal, left }
       return {
         stream: (response) =>
-          viewStream({
-            bus: deps.bus,
-            streamId: turnStreamId(turnId),
-            afterSeq: 0n,
-            response,
-            headers: { 'x-turn-id': turnId, 'x-dedupe': dedupe },
-            greeting: {
-              type: 'status',
-              data: { code: dedupe === 'joined' ? 'duplicate_joined' : 'turn_accepted', turnId },
-            },
-            events: deps.events,
-            ending: () => endingOf(deps, session.id, turnId),
-            onDelivered: () => markDelivered(pool, turnId),
-          }),
+          viewers.during(turn.turnId, () => stream(deps, response, { ...order, headers, posted: turn })),
       }
     },
   })
 }
 
-function viewRoute(deps: ChatDeps): Route {
-  const { pool } = deps.door
+const dedupeWords: Readonly<Record<OpenedTurn['dedupe'], string>> = {
+  first: 'new',
+  joined: 'joined',
+  replay: 'replayed',
+}
+
+function streamRoute(deps: ChatRoutesDeps, viewers: Viewers): Route {
   return route({
     method: 'get',
     path: '/agents/:id/sessions/:sid/turns/:turnId/stream',
     family: 'wallet',
-    summary: 'Follows a turn from any point: Last-Event-ID or ?after=.',
+    summary: 'The events of a turn from any place, then live.',
     guard: { kind: 'wallet', permission: 'chat:read' },
-    params: shapes.TurnParams,
-    query: shapes.StreamQuery,
+    params: TurnParams,
+    query: StreamQuery,
     owns: ['sid', 'turnId'],
     responses: { 200: 'events' },
-    async handle({ params, query, principal, request }) {
-      const session = await ownSession(pool, principal, params)
-      const turn = await readSessionTurn(pool, { sessionId: session.id, turnId: params.turnId })
-      if (!turn) throw new GatewayError('not-found', 'There is no such turn.')
-      const resumed = request.get('last-event-id') ?? query.after ?? '0'
-      if (!/^\d{1,18}$/.test(resumed)) throw new GatewayError('request-invalid', 'Last-Event-ID must be a number.')
+    async handle({ params, query, principal, request, left }) {
+      const after = lastSeen(request) ?? query.after ?? 0n
+      await ownTurn(deps.pool, principal, params)
+      const order = { sessionId: params.sid, turnId: params.turnId, after, principal, left }
+      const headers = { 'x-turn-id': params.turnId }
       return {
-        stream: (response) =>
-          viewStream({
-            bus: deps.bus,
-            streamId: turnStreamId(params.turnId),
-            afterSeq: BigInt(resumed),
-            response,
-            headers: { 'x-turn-id': params.turnId },
-            events: deps.events,
-            ending: () => endingOf(deps, session.id, params.turnId),
-          }),
+        stream: (response) => viewers.during(params.turnId, () => stream(deps, response, { ...order, headers })),
       }
     },
   })
 }
 
-function cancelRoute(deps: ChatDeps): Route {
-  const { pool } = deps.door
+function cancelRoute(deps: ChatRoutesDeps): Route {
   return route({
     method: 'post',
     path: '/agents/:id/sessions/:sid/turns/:turnId/cancel',
     family: 'wallet',
-    summary: 'Stops a running turn; what was said until then is kept and billed.',
-    guard: { kind: 'wallet', permission: 'chat:send' },
-    params: shapes.TurnParams,
+    summary: 'Asks the turn to stop; what was said until then stays and is billed.',
+    guard: { kind: 'wallet', permission: 'chat:write' },
+    params: TurnParams,
     owns: ['sid', 'turnId'],
-    responses: { 202: shapes.Cancelled },
+    responses: { 202: CancelAccepted },
     async handle({ params, principal }) {
-      const session = await ownSession(pool, principal, params)
-      const turn = await readSessionTurn(pool, { sessionId: session.id, turnId: params.turnId })
-      if (!turn) throw new GatewayError('not-found', 'There is no such turn.')
+      const turn = await ownTurn(deps.pool, principal, params)
       if (turn.state === 'ended') throw new GatewayError('turn-conflict', 'The turn has ended.')
-      await deps.durable.cancelTurn(session.id, params.turnId)
+      await deps.durable.cancelTurn(params.sid, params.turnId).catch((cause: unknown) => {
+        throw new GatewayError('durable-unavailable', 'The turn could not be told to stop.', { cause })
+      })
       return { status: 202, body: { turnId: params.turnId, status: 'cancelling' } }
     },
   })
 }
 
-async function endingOf({ door }: ChatDeps, sessionId: string, turnId: string): Promise<WireEvent | null> {
-  const turn = await readSessionTurn(door.pool, { sessionId, turnId })
-  if (!turn) return { type: 'error', data: { code: 'not-found', message: 'The session was deleted.' } }
-  if (turn.state !== 'ended' || !turn.outcome) return null
-  const { status, ...data } = turn.outcome
-  return { type: status === 'done' ? 'done' : 'error', data }
+async function ownTurn(pool: Pool, principal: Principal, params: { id: string; sid: string; turnId: string }) {
+  const session = await ownSession(pool, { principal, agentId: params.id, sessionId: params.sid })
+  const turn = await readSessionTurn(pool, { sessionId: session.id, turnId: params.turnId })
+  if (!turn) throw new GatewayError('not-found', 'There is no such turn.')
+  return turn
 }
 
-function keyOf(request: Request): string | undefined {
-  const key = request.get('idempotency-key') ?? request.get('x-idempotency-key')
-  if (key === undefined) return undefined
-  if (key.length === 0 || key.length > idempotencyKeyCharsMax || !/^[\x21-\x7e]+$/.test(key)) {
-    throw new GatewayError(
-      'request-invalid',
-      `Idempotency-Key must be 1 to ${idempotencyKeyCharsMax} visible characters.`,
-      { details: { field: 'Idempotency-Key' } },
-    )
+type Streaming = {
+  readonly sessionId: string
+  readonly turnId: string
+  readonly after: bigint
+  readonly principal: Principal
+  readonly left: AbortSignal
+  readonly headers: Readonly<Record<string, string>>
+  /** Present on a chat POST, whose socket may say that the answer was delivered. */
+  readonly posted?: OpenedTurn
+}
+
+// Ends with the last event, when the client leaves, when it reads too slowly, or when its credential is revoked.
+async function stream(deps: ChatRoutesDeps, response: Response, streaming: Streaming): Promise<void> {
+  const watched = deps.epochs.watch(streaming.principal.gate)
+  const signal = AbortSignal.any([streaming.left, watched.signal])
+  const { headers } = streaming
+  const socket = openEvents(response, { headers, onDrop: () => deps.events.streamDropped({ reason: 'slow-reader' }) })
+  try {
+    await pump(deps, socket, { ...streaming, left: signal })
+  } finally {
+    watched.release()
+    socket.end()
   }
+}
+
+async function pump(deps: ChatRoutesDeps, socket: EventSocket, streaming: Streaming): Promise<void> {
+  const { sessionId, turnId, after, left, posted } = streaming
+  if (after === 0n && !(await socket.send([status(0n, { code: 'turn_accepted', turnId })]))) return
+  if (posted?.dedupe === 'joined' && !(await socket.send([status(null, { code: 'duplicate_joined', turnId })]))) return
+  for await (const events of viewTurn(deps, { sessionId, turnId, after, signal: left })) {
+    const last = events.at(-1)
+    const before = last?.isLast === true ? events.slice(0, -1) : events
+    if (!(await socket.send(before))) return
+    if (last?.isLast !== true) continue
+    const delivered = await socket.finish(last)
+    // Recorded before the response ends: who waits for its end and asks the same again asks anew.
+    if (delivered && posted) await markDelivered(deps.pool, turnId)
+  }
+}
+
+const status = (id: bigint | null, data: Readonly<Record<string, string>>) => ({ id, type: 'status', data })
+
+function keyOf(request: Request): string | undefined {
+  const given = ['idempotency-key', 'x-idempotency-key'].flatMap((name) => request.headers[name] ?? [])
+  const [key] = given
+  if (key === undefined) return undefined
+  if (given.some((other) => other !== key)) throw invalid('Two different idempotency keys were given.')
+  if (!IdempotencyKey.safeParse(key).success) throw invalid('The idempotency key is not valid.')
   return key
 }
 
-type Said = {
-  readonly message: string
-  readonly images: readonly { readonly mediaType: 'image/jpeg' | 'image/png' | 'image/webp'; readonly data: string }[]
+function lastSeen(request: Request): bigint | undefined {
+  const given = request.headers['last-event-id']
+  if (given === undefined) return undefined
+  const parsed = AfterSeq.safeParse(given)
+  if (!parsed.success) throw invalid('Last-Event-ID is not a sequence number.')
+  return parsed.data
 }
 
-function contentOf({ message, images }: Said): Block[] {
-  const blocks: Block[] = images.map(({ mediaType, data }) => {
-    const bytes = Buffer.from(data, 'base64')
-    if (bytes.length > imageBytesMax || sniff(bytes) !== mediaType) {
-      throw new GatewayError('request-invalid', 'An image is too large or not of its declared type.', {
-        details: { field: 'images' },
-      })
-    }
-    return { type: 'image', mediaType, data }
-  })
-  return [...blocks, { type: 'text', text: message }]
-}
+const invalid = (text: string) => new GatewayError('request-invalid', text, { details: { field: 'header' } })
 
-// The type by content, not by word: the first bytes of each format.
-function sniff(bytes: Buffer): string | undefined {
-  if (bytes.subarray(0, 8).equals(Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]))) return 'image/png'
-  if (bytes.subarray(0, 3).equals(Buffer.from([0xff, 0xd8, 0xff]))) return 'image/jpeg'
-  if (bytes.toString('latin1', 0, 4) === 'RIFF' && bytes.toString('latin1', 8, 12) === 'WEBP') return 'image/webp'
-  return undefined
+type Viewers = { readonly during: (turnId: string, work: () => Promise<void>) => Promise<void> }
+
+// Sockets per turn of this process; thrown before headers, so that the refusal is a proper reply.
+function countViewers(): Viewers {
+  const counts = new Map<string, number>()
+  return {
+    async during(turnId, work) {
+      const now = counts.get(turnId) ?? 0
+      if (now >= viewersPerStreamMax)
+        throw new GatewayError('rate-limited', 'Too many viewers of this turn.', { retryAfterMs: 5_000 })
+      counts.set(turnId, now + 1)
+      try {
+        await work()
+      } finally {
+        const rest = (counts.get(turnId) ?? 1) - 1
+        if (rest === 0) counts.delete(turnId)
+        else counts.set(turnId, rest)
+      }
+    },
+  }
 }

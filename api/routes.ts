@@ -1,23 +1,27 @@
-// All routes of the API, in one list: what is mounted, documented and walked over by the tests.
-import { createAgentRoutes, type AgentDeps } from './agents.ts'
+// Every route there is. The application mounts this list, the OpenAPI document is printed from it, and the tests over
+// all routes walk it.
+import { createAgentRoutes, type AgentRoutesDeps } from './agents.ts'
 import { createAuthRoutes, type AuthDeps } from './auth.ts'
-import { createChatRoutes, type ChatDeps } from './chat.ts'
-import { createOperationRoutes, type OperationDeps } from './operations.ts'
+import { createChatRoutes, type ChatRoutesDeps } from './chat.ts'
+import { createCodecRoutes, type CodecRoutesDeps } from './codec.ts'
 import type { Route } from './route.ts'
-import { createSessionRoutes, type SessionDeps } from './sessions.ts'
-import { createWalletRoutes, type WalletDeps } from './wallet.ts'
+import { createSessionRoutes, type SessionRoutesDeps } from './sessions.ts'
+import { createWalletRoutes, type WalletRoutesDeps } from './wallet.ts'
 
-export type RouteDeps = AuthDeps & AgentDeps & SessionDeps & ChatDeps & WalletDeps & Omit<OperationDeps, 'routes'>
+export type RoutesDeps = AuthDeps &
+  AgentRoutesDeps &
+  SessionRoutesDeps &
+  ChatRoutesDeps &
+  WalletRoutesDeps &
+  CodecRoutesDeps
 
-/** Builds the list once; the document route reads it when asked. */
-export function allRoutes(deps: RouteDeps): readonly Route[] {
-  const routes: Route[] = [
+export function allRoutes(deps: RoutesDeps): Route[] {
+  return [
     ...createAuthRoutes(deps),
     ...createAgentRoutes(deps),
     ...createSessionRoutes(deps),
     ...createChatRoutes(deps),
     ...createWalletRoutes(deps),
-    ...createOperationRoutes({ ...deps, routes: () => routes }),
+    ...createCodecRoutes(deps),
   ]
-  return routes
 }

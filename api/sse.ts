@@ -1,109 +1,92 @@
-// Server-sent events of one turn: from any point on, live, until the last event. LF framing, one `data:` line an event,
-// a comment as keep-alive. A reader that does not keep up is dropped; it resumes by the last id it saw.
-import type { Response } from 'express'
-import { streamClientBufferBytesMax, streamKeepAliveMs, streamReadChunksMax } from '../domain/limits.ts'
-import type { StreamChunk, TokenBus } from '../gateway/ports.ts'
-import type { Events } from '../telemetry/events.ts'
+// Server-sent events: LF framing, one `data:` line each, a comment when nothing else was said for a while, and a bounded
+// buffer per client. A client that reads too slowly is dropped; it comes back with the id it saw last.
+import type { ServerResponse } from 'node:http'
+import { streamClientBufferBytesMax, streamKeepAliveMs } from '../domain/limits.ts'
 
-export type ViewOrder = {
-  readonly bus: TokenBus
-  readonly streamId: string
-  readonly afterSeq: bigint
-  readonly response: Response
+export type WireEvent = {
+  /** Place in the stream; null for an event that is none of the stream's. */
+  readonly id: bigint | null
+  readonly type: string
+  readonly data: unknown
+}
+
+export type EventSocket = {
+  /** Writes events; resolves when the client may take more, false when it is gone or was dropped. */
+  readonly send: (events: readonly WireEvent[]) => Promise<boolean>
+  /** Writes the last event; true when the bytes were handed to an open socket. */
+  readonly finish: (event: WireEvent) => Promise<boolean>
+  readonly end: () => void
+}
+
+export type EventSocketOptions = {
   readonly headers: Readonly<Record<string, string>>
-  /** Said before anything of the stream; has no id. */
-  readonly greeting?: WireEvent
-  readonly events: Events
-  /** What the turn ended with when its stream is gone already. */
-  readonly ending: () => Promise<WireEvent | null>
-  /** Called when the socket has taken the `done` event. */
-  readonly onDelivered?: () => Promise<void>
+  /** Told once when the client was too slow. */
+  readonly onDrop: () => void
+  readonly keepAliveMs?: number
+  readonly bufferBytesMax?: number
 }
 
-export type WireEvent = { readonly type: string; readonly data: unknown }
-
-const wireTypes: Readonly<Record<string, string>> = {
-  delta: 'text',
-  thinking: 'thinking',
-  tool_call: 'tool_call',
-  tool_result: 'tool_result',
-  status: 'status',
-  attempt_started: 'status',
-  turn_completed: 'done',
-  turn_failed: 'error',
-}
-
-const isLast = (type: string) => type === 'done' || type === 'error'
-
-/** Sends the events of a stream until its last one, or until the client leaves. */
-export async function viewStream(order: ViewOrder): Promise<void> {
-  const { response, bus, streamId } = order
-  response.writeHead(200, { 'content-type': 'text/event-stream', 'x-accel-buffering': 'no', ...order.headers })
-  let wake = () => undefined as void
-  let woken = false
-  const unsubscribe = bus.subscribe(streamId, () => {
-    woken = true
-    wake()
-  })
-  const keepAlive = setInterval(() => response.write(': keep-alive\n\n'), streamKeepAliveMs)
-  const left = new Promise<void>((resolve) => response.once('close', resolve))
-  try {
-    if (order.greeting) send(response, order.greeting)
-    let afterSeq = order.afterSeq
-    while (!response.destroyed) {
-      woken = false
-      const chunks = await bus.read(streamId, afterSeq, streamReadChunksMax)
-      const last = await sendChunks(order, chunks)
-      if (last) return
-      afterSeq = chunks.at(-1)?.seq ?? afterSeq
-      if (chunks.length > 0) continue
-      const ended = await order.ending()
-      // Ended, and nothing more to read: the stream was retired, or its last event is the outcome itself.
-      if (ended && (await bus.read(streamId, afterSeq, 1)).length === 0) return await finish(order, ended, null)
-      if (!woken) await Promise.race([new Promise<void>((resolve) => (wake = resolve)), left, pause(streamKeepAliveMs)])
-    }
-  } finally {
-    clearInterval(keepAlive)
-    unsubscribe()
-    response.end()
+/** Begins a stream of events on the response. */
+export function openEvents(response: ServerResponse, options: EventSocketOptions): EventSocket {
+  const keepAliveMs = options.keepAliveMs ?? streamKeepAliveMs
+  const bufferBytesMax = options.bufferBytesMax ?? streamClientBufferBytesMax
+  response.statusCode = 200
+  const headers = {
+    'content-type': 'text/event-stream; charset=utf-8',
+    'cache-control': 'no-store',
+    'x-accel-buffering': 'no',
+  }
+  for (const [name, value] of Object.entries({ ...headers, ...options.headers })) response.setHeader(name, value)
+  response.flushHeaders()
+  const timer = setInterval(() => {
+    if (response.writableLength < bufferBytesMax) response.write(': keep-alive\n\n')
+  }, keepAliveMs)
+  response.once('close', () => clearInterval(timer))
+  const isOpen = () => !response.destroyed && !response.writableEnded
+  const drop = () => {
+    options.onDrop()
+    response.destroy()
+    return false
+  }
+  return {
+    async send(events) {
+      for (const event of events) {
+        if (!isOpen()) return false
+        timer.refresh()
+        if (response.write(frameOf(event))) continue
+        if (response.writableLength > bufferBytesMax) return drop()
+        if (!(await drained(response, keepAliveMs))) return isOpen() ? drop() : false
+      }
+      return isOpen()
+    },
+    finish: (event) =>
+      new Promise((resolve) => {
+        if (!isOpen()) return resolve(false)
+        clearInterval(timer)
+        response.once('close', () => resolve(false))
+        response.write(frameOf(event), (error) => resolve(!error && isOpen()))
+      }),
+    end: () => response.end(),
   }
 }
 
-const pause = (ms: number) =>
-  new Promise<void>((resolve) => {
-    setTimeout(resolve, ms).unref()
-  })
+/** One event as it goes over the wire. */
+export function frameOf({ id, type, data }: WireEvent): string {
+  return `${id === null ? '' : `id: ${id}\n`}data: ${JSON.stringify({ type, data })}\n\n`
+}
 
-async function sendChunks(order: ViewOrder, chunks: readonly StreamChunk[]): Promise<boolean> {
-  for (const { seq, kind, body } of chunks) {
-    const type = wireTypes[kind] ?? 'status'
-    const data = kind === 'attempt_started' ? { ...(body as object), discardFromSeq: Number(seq) } : body
-    if (isLast(type)) {
-      await finish(order, { type, data }, seq)
-      return true
+function drained(response: ServerResponse, timeoutMs: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const settle = (isDrained: boolean) => {
+      clearTimeout(timer)
+      response.off('drain', onDrain)
+      response.off('close', onClose)
+      resolve(isDrained)
     }
-    send(order.response, { type, data }, seq)
-    if (order.response.writableLength > streamClientBufferBytesMax) {
-      order.events.streamDropped({ reason: 'slow-reader' })
-      order.response.destroy()
-      return true
-    }
-  }
-  return false
-}
-
-// The callback of the write says that the operating system took the bytes from an open socket.
-async function finish({ response, onDelivered }: ViewOrder, event: WireEvent, seq: bigint | null): Promise<void> {
-  const taken = await new Promise<boolean>((resolve) => {
-    if (response.destroyed) resolve(false)
-    else response.write(frame(event, seq), (error) => resolve(!error && !response.destroyed))
+    const onDrain = () => settle(true)
+    const onClose = () => settle(false)
+    const timer = setTimeout(() => settle(false), timeoutMs)
+    response.once('drain', onDrain)
+    response.once('close', onClose)
   })
-  if (taken && event.type === 'done') await onDelivered?.()
 }
-
-function send(response: Response, event: WireEvent, seq: bigint | null = null): void {
-  response.write(frame(event, seq))
-}
-
-const frame = ({ type, data }: WireEvent, seq: bigint | null) =>
-  `${seq === null ? '' : `id: ${seq}\n`}data: ${JSON.stringify({ type, data })}\n\n`

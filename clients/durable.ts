@@ -99,16 +99,15 @@ async function submit(client: Client, connection: Connection, order: SubmitOrder
   }
 }
 
-type Calling = { readonly client: Client; readonly connection: Connection; readonly deadline: number }
+type Line = { readonly client: Client; readonly connection: Connection; readonly deadline: number }
 
-async function submitOnce({ client, connection, deadline }: Calling, order: SubmitOrder): Promise<Submitted> {
+async function submitOnce({ client, connection, deadline }: Line, order: SubmitOrder): Promise<Submitted> {
   const { labels, turn } = order
   const start = new WithStartWorkflowOperation<ChatSession>('chatSession', {
     workflowId: sessionWorkflowId(labels.sessionId),
     taskQueue: queues.durable,
     workflowIdReusePolicy: 'ALLOW_DUPLICATE',
     workflowIdConflictPolicy: 'USE_EXISTING',
-    workflowTaskTimeout: '5 seconds', // how long a dead worker keeps a session waiting
     args: [{ labels, queue: [], remembered: [], turns: 0, rollOverTurns: order.rollOverTurns }],
     staticSummary: `Chat with ${labels.agentId}`,
     searchAttributes: {

@@ -1,24 +1,50 @@
 // A model upstream that speaks the Anthropic Messages dialect, at any base URL. Temporal owns retries, so the vendor's
 // client makes none. The platform's key is attached inside this file and leaves it only as a header.
-import Anthropic, {
-  APIConnectionError,
-  APIConnectionTimeoutError,
-  APIError,
-  APIUserAbortError,
-} from '@anthropic-ai/sdk'
+import Anthropic from '@anthropic-ai/sdk'
 import { GatewayError } from '../domain/errors.ts'
-import { modelCallMs, modelFirstByteMs, modelIdleMs, modelStreamBytesMax } from '../domain/limits.ts'
-import type { Block, ModelEvent, ModelMessage, ModelRequest, ModelUsage } from '../schemas/model.ts'
+import {
+  modelCallMs,
+  modelConnectionsMax,
+  modelFirstByteMs,
+  modelIdleMs,
+  modelStreamBytesMax,
+} from '../domain/limits.ts'
+import type { ModelEvent, ModelRequest } from '../schemas/model.ts'
+import { createReader } from './models/reader.ts'
+import { modelFault, wireRequest } from './models/wire.ts'
+import { createUpstreamFetch, type UpstreamFetch } from './upstream.ts'
 
 /** Attaches the credential of an upstream to a request. The broker process will hold the other end. */
 export type CredentialSource = { readonly attach: (headers: Headers) => Promise<void> }
 
-export type ModelCallOptions = { readonly signal: AbortSignal; readonly headers?: Readonly<Record<string, string>> }
+export type ModelCallOptions = {
+  readonly signal: AbortSignal
+  /** The same for every attempt of one logical call, for upstreams that know such a key. */
+  readonly idempotencyKey?: string
+  readonly headers?: Readonly<Record<string, string>>
+}
 
 export type ModelUpstream = {
   /** Streams one answer. Throws `upstream-…` GatewayErrors; an abort by the signal throws its reason. */
   readonly stream: (request: ModelRequest, options: ModelCallOptions) => AsyncIterable<ModelEvent>
 }
+
+/** Bounds of one call; an installation may lower them. */
+export type ModelLimits = {
+  readonly firstByteMs: number
+  readonly idleMs: number
+  readonly callMs: number
+  readonly streamBytesMax: number
+}
+
+export type ModelUpstreamDeps = {
+  /** The vendor's own when absent. */
+  readonly baseUrl: string | undefined
+  readonly credential: CredentialSource
+  readonly limits?: Partial<ModelLimits>
+}
+
+const vendorUrl = 'https://api.anthropic.com'
 
 /** The installation's own provider key, kept in this closure. */
 export function platformCredential(key: string): CredentialSource {
@@ -30,210 +56,123 @@ export function platformCredential(key: string): CredentialSource {
   }
 }
 
-/** An upstream at `baseUrl` (the vendor's own when absent). */
-export function createModelUpstream(deps: {
-  baseUrl: string | undefined
-  credential: CredentialSource
-}): ModelUpstream {
-  const client = new Anthropic({
-    ...(deps.baseUrl === undefined ? {} : { baseURL: deps.baseUrl }),
-    apiKey: 'attached-per-request', // the vendor's client insists on one; `attach` replaces it
-    authToken: null,
-    maxRetries: 0,
-    timeout: modelCallMs,
-    logLevel: 'off',
-    fetch: async (input, init) => {
-      const headers = new Headers(init?.headers)
-      await deps.credential.attach(headers)
-      return fetch(input, { ...init, headers, redirect: 'error' })
-    },
+export function createModelUpstream(deps: ModelUpstreamDeps): ModelUpstream {
+  const limits: ModelLimits = {
+    firstByteMs: modelFirstByteMs,
+    idleMs: modelIdleMs,
+    callMs: modelCallMs,
+    streamBytesMax: modelStreamBytesMax,
+    ...deps.limits,
+  }
+  const upstreamFetch = createUpstreamFetch({
+    allowLoopback: deps.baseUrl !== undefined,
+    connectionsMax: modelConnectionsMax,
+    responseBytesMax: limits.streamBytesMax,
+    silenceMs: Math.max(limits.firstByteMs, limits.idleMs),
   })
-  return { stream: (request, options) => streamAnswer(client, request, options) }
+  const stream = (request: ModelRequest, options: ModelCallOptions) =>
+    streamAnswer({ ...deps, limits, upstreamFetch, request, options })
+  return { stream }
 }
 
-async function* streamAnswer(
-  client: Anthropic,
-  request: ModelRequest,
-  options: ModelCallOptions,
-): AsyncGenerator<ModelEvent> {
-  const stall = new AbortController()
-  let timer = setTimeout(() => stall.abort(), modelFirstByteMs)
-  const signal = AbortSignal.any([options.signal, stall.signal])
+type Order = ModelUpstreamDeps & {
+  readonly limits: ModelLimits
+  readonly upstreamFetch: UpstreamFetch
+  readonly request: ModelRequest
+  readonly options: ModelCallOptions
+}
+
+async function* streamAnswer(order: Order): AsyncGenerator<ModelEvent> {
+  const { request, options } = order
+  options.signal.throwIfAborted()
+  const watch = createWatch(order.limits)
+  const signal = AbortSignal.any([options.signal, watch.signal])
   try {
-    const stream = await client.messages.create(
+    const stream = await vendorClient(order, watch).messages.create(
       { ...wireRequest(request), stream: true },
-      { signal, headers: { ...options.headers } },
+      { signal, headers: headersOf(options) },
     )
     const reader = createReader()
-    let bytes = 0
-    for await (const event of stream) {
-      clearTimeout(timer)
-      timer = setTimeout(() => stall.abort(), modelIdleMs)
-      bytes += sizeOf(event)
-      if (bytes > modelStreamBytesMax) throw new GatewayError('upstream-invalid', 'The model answers without end.')
-      yield* reader.read(event)
-    }
-    signal.throwIfAborted()
+    for await (const event of stream) yield* reader.read(event)
+    signal.throwIfAborted() // the vendor's client ends an aborted stream without a word
     if (!reader.isComplete()) throw new GatewayError('upstream-unavailable', 'The model was cut off.')
   } catch (error) {
     if (options.signal.aborted) throw options.signal.reason
-    if (stall.signal.aborted) throw new GatewayError('upstream-timeout', 'The model fell silent.')
-    throw toFault(error)
+    if (watch.signal.aborted) throw watch.signal.reason
+    throw modelFault(error)
   } finally {
-    clearTimeout(timer)
+    watch.end()
   }
 }
 
-type WireEvent = Anthropic.RawMessageStreamEvent
-
-const sizeOf = (event: WireEvent) => (event.type === 'content_block_delta' ? JSON.stringify(event.delta).length : 64)
-
-// Reads the vendor's events (protocol order: message_start, blocks, message_delta, message_stop) into ours.
-function createReader() {
-  let usage: ModelUsage = {
-    inputTokens: 0,
-    outputTokens: 0,
-    cacheReadTokens: 0,
-    cacheWrite5mTokens: 0,
-    cacheWrite1hTokens: 0,
-  }
-  let tool: { id: string; name: string; json: string } | undefined
-  let complete = false
-  function* read(event: WireEvent): Generator<ModelEvent> {
-    if (event.type === 'message_start') {
-      usage = merge(usage, event.message.usage)
-      yield { type: 'usage', usage }
-    } else if (event.type === 'content_block_start' && event.content_block.type === 'tool_use') {
-      tool = { id: event.content_block.id, name: event.content_block.name, json: '' }
-    } else if (event.type === 'content_block_delta') {
-      if (event.delta.type === 'text_delta') yield { type: 'text', text: event.delta.text }
-      if (event.delta.type === 'thinking_delta') yield { type: 'thinking', text: event.delta.thinking }
-      if (event.delta.type === 'input_json_delta' && tool) tool.json += event.delta.partial_json
-    } else if (event.type === 'content_block_stop' && tool) {
-      yield { type: 'tool_use', id: tool.id, name: tool.name, input: parseInput(tool.json) }
-      tool = undefined
-    } else if (event.type === 'message_delta') {
-      usage = merge(usage, event.usage)
-      yield { type: 'usage', usage }
-      yield { type: 'stop', reason: event.delta.stop_reason ?? 'unknown' }
-    } else if (event.type === 'message_stop') {
-      complete = true
-    }
-  }
-  return { read, isComplete: () => complete }
-}
-
-type WireUsage = {
-  readonly input_tokens?: number | null
-  readonly output_tokens?: number | null
-  readonly cache_read_input_tokens?: number | null
-  readonly cache_creation_input_tokens?: number | null
-  readonly cache_creation?: {
-    readonly ephemeral_5m_input_tokens?: number
-    readonly ephemeral_1h_input_tokens?: number
-  } | null
-}
-
-// Counts only grow; `input_tokens` leaves the cache out; writes are split by life where the vendor says so.
-function merge(before: ModelUsage, wire: WireUsage): ModelUsage {
-  const grow = (old: number, now: number | null | undefined) =>
-    Math.max(old, Number.isSafeInteger(now) ? (now ?? 0) : 0)
-  const hour = wire.cache_creation?.ephemeral_1h_input_tokens
-  const short =
-    wire.cache_creation?.ephemeral_5m_input_tokens ?? (hour === undefined ? wire.cache_creation_input_tokens : 0)
-  return {
-    inputTokens: grow(before.inputTokens, wire.input_tokens),
-    outputTokens: grow(before.outputTokens, wire.output_tokens),
-    cacheReadTokens: grow(before.cacheReadTokens, wire.cache_read_input_tokens),
-    cacheWrite5mTokens: grow(before.cacheWrite5mTokens, short),
-    cacheWrite1hTokens: grow(before.cacheWrite1hTokens, hour),
-  }
-}
-
-function parseInput(json: string): unknown {
-  try {
-    return json === '' ? {} : JSON.parse(json)
-  } catch {
-    throw new GatewayError('upstream-invalid', 'The model sent tool arguments that are not JSON.')
-  }
-}
-
-function wireRequest(request: ModelRequest): Omit<Anthropic.MessageCreateParamsStreaming, 'stream'> {
-  return {
-    model: request.model,
-    max_tokens: request.maxTokens,
-    ...(request.system === '' ? {} : { system: request.system }),
-    messages: request.messages.map(wireMessage),
-    ...(request.tools.length === 0
-      ? {}
-      : {
-          tools: request.tools.map((tool) => ({
-            name: tool.name,
-            description: tool.description,
-            input_schema: tool.inputSchema as Anthropic.Tool.InputSchema,
-          })),
-        }),
-  }
-}
-
-const wireMessage = (message: ModelMessage): Anthropic.MessageParam => ({
-  role: message.role,
-  content: message.content.map(wireBlock),
+const headersOf = ({ idempotencyKey, headers }: ModelCallOptions): Record<string, string> => ({
+  ...headers,
+  ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),
 })
 
-function wireBlock(block: Block): Anthropic.ContentBlockParam {
-  switch (block.type) {
-    case 'text':
-      return { type: 'text', text: block.text }
-    case 'image':
-      return { type: 'image', source: { type: 'base64', media_type: block.mediaType, data: block.data } }
-    case 'tool_use':
-      return { type: 'tool_use', id: block.id, name: block.name, input: block.input as Record<string, unknown> }
-    case 'tool_result':
-      return { type: 'tool_result', tool_use_id: block.toolUseId, content: block.content, is_error: block.isError }
+// Address and keys are all given, so that the vendor's client takes none from the environment.
+function vendorClient({ baseUrl, credential, limits, upstreamFetch }: Order, watch: Watch): Anthropic {
+  return new Anthropic({
+    baseURL: baseUrl ?? vendorUrl,
+    apiKey: 'attached-per-request', // the vendor's client insists on one; `attach` replaces it
+    authToken: null,
+    webhookKey: null,
+    maxRetries: 0,
+    timeout: limits.callMs,
+    logLevel: 'off',
+    fetch: async (input, init) => {
+      const headers = new Headers(init?.headers)
+      await attach(credential, headers)
+      const response = await upstreamFetch(input as string, { ...init, headers } as RequestInit)
+      return watch.over(response)
+    },
+  })
+}
+
+// A header value that cannot be sent is quoted by the runtime's error: it stops here.
+async function attach(credential: CredentialSource, headers: Headers): Promise<void> {
+  try {
+    await credential.attach(headers)
+  } catch {
+    throw new GatewayError('upstream-refused', 'The credential of the model cannot be attached.')
   }
 }
 
-// Only statuses and types leave: the vendor's messages may quote prompts, its headers our key.
-function toFault(error: unknown): Error {
-  if (error instanceof GatewayError) return error
-  if (error instanceof APIUserAbortError) return new GatewayError('upstream-unavailable', 'The call was given up.')
-  if (error instanceof APIConnectionTimeoutError)
-    return new GatewayError('upstream-timeout', 'The model did not answer in time.')
-  if (error instanceof APIConnectionError)
-    return new GatewayError('upstream-unavailable', 'The model cannot be reached.')
-  if (error instanceof APIError) return statusFault(error)
-  if (error instanceof TypeError) return new GatewayError('upstream-unavailable', 'The connection to the model broke.')
-  return new GatewayError('upstream-invalid', 'The model answered what cannot be read.')
+type Watch = {
+  readonly signal: AbortSignal
+  /** Every piece of the body, a ping too, is a sign of life. */
+  readonly over: (response: Response) => Response
+  readonly end: () => void
 }
 
-function statusFault(error: APIError): GatewayError {
-  const status = typeof error.status === 'number' ? error.status : statusOfType(error.type)
-  const said = `The model answered ${status}.`
-  if (status === 429) return new GatewayError('upstream-rate-limited', said, { retryAfterMs: retryAfterMs(error) })
-  if (status === 401 || status === 403 || status === 402) return new GatewayError('upstream-refused', said)
-  if (status === 408 || status === 504) return new GatewayError('upstream-timeout', said)
-  if (status >= 500 || status === 409)
-    return new GatewayError('upstream-unavailable', said, { retryAfterMs: retryAfterMs(error) })
-  return new GatewayError('upstream-invalid', said)
-}
-
-// An `error` event inside a stream has a type and no status.
-function statusOfType(type: unknown): number {
-  const statuses: Readonly<Record<string, number>> = {
-    overloaded_error: 529,
-    api_error: 500,
-    rate_limit_error: 429,
-    timeout_error: 504,
-    authentication_error: 401,
+function createWatch(limits: ModelLimits): Watch {
+  const stop = new AbortController()
+  const give = (said: string) => () => stop.abort(new GatewayError('upstream-timeout', said))
+  const whole = setTimeout(give('The model did not finish in time.'), limits.callMs)
+  let silence = setTimeout(give('The model did not begin in time.'), limits.firstByteMs)
+  let ended = false
+  const alive = () => {
+    clearTimeout(silence)
+    if (ended) return
+    silence = setTimeout(give('The model fell silent.'), limits.idleMs)
   }
-  return typeof type === 'string' ? (statuses[type] ?? 400) : 500
-}
-
-function retryAfterMs(error: APIError): number | undefined {
-  const headers = error.headers
-  const millis = Number(headers?.get('retry-after-ms') ?? Number.NaN)
-  const seconds = Number(headers?.get('retry-after') ?? Number.NaN)
-  const value = Number.isFinite(millis) ? millis : seconds * 1000
-  return Number.isFinite(value) && value >= 0 ? Math.min(value, 300_000) : undefined
+  return {
+    signal: stop.signal,
+    over(response) {
+      if (response.body === null) return response
+      const watched = new TransformStream<Uint8Array, Uint8Array>({
+        transform(chunk, controller) {
+          alive()
+          controller.enqueue(chunk)
+        },
+      })
+      const { status, statusText, headers } = response
+      return new Response(response.body.pipeThrough(watched), { status, statusText, headers })
+    },
+    end() {
+      ended = true
+      clearTimeout(whole)
+      clearTimeout(silence)
+    },
+  }
 }

@@ -45,18 +45,20 @@ export function parsePrices(text: string): PriceTable {
   return { aliases: parsed.data.aliases, rows }
 }
 
-const scriptedModel = 'scripted-1'
-
-/** What an installation offers: the scripted model alone, which all short names lead to, or the vendor's without it. */
-export function offeredPrices(table: PriceTable, kind: 'scripted' | 'anthropic'): PriceTable {
-  const isScripted = (row: ModelPrice) => row.model === scriptedModel
-  if (kind === 'anthropic') return { ...table, rows: table.rows.filter((row) => !isScripted(row)) }
-  const aliases = Object.fromEntries(Object.keys(table.aliases).map((alias) => [alias, scriptedModel]))
-  return { aliases, rows: table.rows.filter(isScripted) }
-}
-
 /** The exact model id of a name, or undefined. */
 export function resolveModel(table: PriceTable, name: string): string | undefined {
   const model = table.aliases[name] ?? name
   return table.rows.some((row) => row.model === model) ? model : undefined
+}
+
+/** The model of an installation without a provider key. */
+const scriptedModel = 'scripted-1'
+
+/**
+ * What an installation can serve: with the scripted model every short name leads to it, so that a bill names who
+ * answered; with a vendor's key there is no scripted model.
+ */
+export function offeredPrices(table: PriceTable, kind: 'scripted' | 'anthropic'): PriceTable {
+  if (kind === 'anthropic') return { ...table, rows: table.rows.filter((row) => row.model !== scriptedModel) }
+  return { ...table, aliases: Object.fromEntries(Object.keys(table.aliases).map((name) => [name, scriptedModel])) }
 }

@@ -1,120 +1,159 @@
-// Evidence on its way into the chain: pending intents and outcomes, the head of each tenant's chain, its records.
+// Evidence on its way into the chain: intents and outcomes that wait, the head of each tenant's chain, its records.
+import type { AuditIntent, AuditOutcome } from '../schemas/audit.ts'
 import type { Client, Queryable } from './pool.ts'
 
-type Json = Readonly<Record<string, unknown>>
-
-/** A decision that needs no effect, or a read: intent and outcome in one write. */
+/** A decision that has ended, or whose effect was a read: intent and outcome in one write. */
 export async function insertAudit(
   queryable: Queryable,
-  row: { id: string; tenant: string; intent: Json; outcome: Json },
+  row: { id: string; tenant: string; intent: AuditIntent; outcome: AuditOutcome },
 ): Promise<void> {
-  await queryable.query('INSERT INTO audit_pending (id, tenant, intent, outcome) VALUES ($1, $2, $3, $4)', [
-    row.id,
-    row.tenant,
-    JSON.stringify(row.intent),
-    JSON.stringify(row.outcome),
-  ])
+  await queryable.query({
+    name: 'audit-insert',
+    text: 'INSERT INTO audit_pending (id, tenant, intent, outcome) VALUES ($1, $2, $3, $4)',
+    values: [row.id, row.tenant, JSON.stringify(row.intent), JSON.stringify(row.outcome)],
+  })
 }
 
-export async function recordOutcome(queryable: Queryable, id: string, outcome: Json): Promise<void> {
-  await queryable.query('UPDATE audit_pending SET outcome = $2 WHERE id = $1', [id, JSON.stringify(outcome)])
+/** Completes an intent. False when it no longer waits: it was sealed as unknown. */
+export async function recordOutcome(queryable: Queryable, id: string, outcome: AuditOutcome): Promise<boolean> {
+  const { rowCount } = await queryable.query({
+    name: 'audit-outcome',
+    text: 'UPDATE audit_pending SET outcome = $2 WHERE id = $1 AND outcome IS NULL',
+    values: [id, JSON.stringify(outcome)],
+  })
+  return rowCount === 1
 }
 
-/** Tenants with something to seal; an intent without outcome counts after `unknownMs`. */
-export async function tenantsToSeal(queryable: Queryable, unknownMs: number): Promise<string[]> {
-  const { rows } = await queryable.query<{ tenant: string }>(
-    `SELECT DISTINCT tenant FROM audit_pending
-     WHERE outcome IS NOT NULL OR at < clock_timestamp() - make_interval(secs => $1::double precision / 1000)`,
-    [unknownMs],
-  )
+const begunLongAgo = (parameter: string) =>
+  `at < clock_timestamp() - make_interval(secs => ${parameter}::double precision / 1000)`
+
+/** Tenants with something to seal: outcomes, or intents older than `unknownMs`. */
+export async function tenantsToSeal(
+  queryable: Queryable,
+  bounds: { unknownMs: number; limit: number },
+): Promise<string[]> {
+  const { rows } = await queryable.query<{ tenant: string }>({
+    name: 'audit-tenants-to-seal',
+    text: `SELECT tenant FROM (
+        SELECT tenant FROM audit_pending WHERE outcome IS NOT NULL
+        UNION SELECT tenant FROM audit_pending WHERE outcome IS NULL AND ${begunLongAgo('$1')}) waiting
+      LIMIT $2`,
+    values: [bounds.unknownMs, bounds.limit],
+  })
   return rows.map((row) => row.tenant)
 }
 
-export type Head = { readonly seq: bigint; readonly sha256: string }
+export type Head = { readonly seq: number; readonly sha256: string }
 
-/** Locks the head of a tenant's chain until the transaction ends. */
+/** What the first record of a chain names as its predecessor. */
+export const noPredecessor = '0'.repeat(64)
+
+/** Locks the head of a tenant's chain until the transaction ends: one process at a time continues a chain. */
 export async function lockHead(client: Client, tenant: string): Promise<Head> {
-  await client.query(`INSERT INTO audit_head (tenant, sha256) VALUES ($1, repeat('0', 64)) ON CONFLICT DO NOTHING`, [
-    tenant,
-  ])
-  const { rows } = await client.query<Head>('SELECT seq, sha256 FROM audit_head WHERE tenant = $1 FOR UPDATE', [tenant])
-  if (!rows[0]) throw new Error('A locked head exists.')
-  return rows[0]
+  await client.query({
+    name: 'audit-head-open',
+    text: 'INSERT INTO audit_head (tenant, sha256) VALUES ($1, $2) ON CONFLICT DO NOTHING',
+    values: [tenant, noPredecessor],
+  })
+  const { rows } = await client.query<{ seq: bigint; sha256: string }>({
+    name: 'audit-head-lock',
+    text: 'SELECT seq, sha256 FROM audit_head WHERE tenant = $1 FOR UPDATE',
+    values: [tenant],
+  })
+  return { seq: Number(rows[0]?.seq ?? 0n), sha256: rows[0]?.sha256 ?? noPredecessor }
 }
 
 export type PendingRow = {
   readonly id: string
-  readonly intent: Json
-  readonly outcome: Json | null
-  readonly at: Date
+  readonly intent: Readonly<Record<string, unknown>>
+  readonly outcome: Readonly<Record<string, unknown>> | null
 }
 
-/** The next records of a tenant, oldest first. */
+/**
+ * Takes what is next of a tenant, oldest first; it is gone when the transaction commits. A row whose outcome is being
+ * written right now is left for the next time, so that no outcome is overtaken by "unknown".
+ */
 export async function takePending(
   client: Client,
   order: { tenant: string; limit: number; unknownMs: number },
 ): Promise<PendingRow[]> {
-  const { rows } = await client.query<PendingRow>(
-    `SELECT id, intent, outcome, at FROM audit_pending WHERE tenant = $1
-     AND (outcome IS NOT NULL OR at < clock_timestamp() - make_interval(secs => $3::double precision / 1000))
-     ORDER BY ordinal LIMIT $2`,
-    [order.tenant, order.limit, order.unknownMs],
-  )
+  const { rows } = await client.query<PendingRow>({
+    name: 'audit-take',
+    text: `WITH next AS (
+        SELECT id FROM audit_pending WHERE tenant = $1 AND (outcome IS NOT NULL OR ${begunLongAgo('$3')})
+          ORDER BY ordinal LIMIT $2 FOR UPDATE SKIP LOCKED
+      ), taken AS (
+        DELETE FROM audit_pending p USING next n WHERE p.id = n.id RETURNING p.ordinal, p.id, p.intent, p.outcome
+      ) SELECT id, intent, outcome FROM taken ORDER BY ordinal`,
+    values: [order.tenant, order.limit, order.unknownMs],
+  })
   return rows
 }
 
 export type RecordRow = {
-  readonly seq: bigint
+  readonly seq: number
   readonly id: string
   readonly body: string
   readonly sha256: string
-  readonly at: Date
+  readonly at: string
+  readonly walletId: string | null
   readonly decision: string
 }
 
-/** Appends records, clears their pending rows and moves the head: one transaction of the caller. */
+/** Appends records and moves the head, in the transaction that holds its lock. */
 export async function appendRecords(
   client: Client,
   chain: { tenant: string; records: readonly RecordRow[] },
 ): Promise<void> {
   const last = chain.records.at(-1)
   if (!last) return
-  await client.query(
-    `INSERT INTO audit_record (tenant, seq, id, body, sha256, at, decision)
-     SELECT $1, r.seq, r.id, r.body, r.sha256, r.at, r.decision
-     FROM unnest($2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[], $7::text[]) AS r(seq, id, body, sha256, at, decision)`,
-    [
+  const column = (pick: (row: RecordRow) => unknown) => chain.records.map(pick)
+  await client.query({
+    name: 'audit-append',
+    text: `INSERT INTO audit_record (tenant, seq, id, body, sha256, at, wallet_id, decision)
+      SELECT $1, r.* FROM unnest($2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::timestamptz[], $7::bigint[], $8::text[]) AS r`,
+    values: [
       chain.tenant,
-      chain.records.map((record) => record.seq),
-      chain.records.map((record) => record.id),
-      chain.records.map((record) => record.body),
-      chain.records.map((record) => record.sha256),
-      chain.records.map((record) => record.at),
-      chain.records.map((record) => record.decision),
+      column((row) => row.seq),
+      column((row) => row.id),
+      column((row) => row.body),
+      column((row) => row.sha256),
+      column((row) => row.at),
+      column((row) => row.walletId),
+      column((row) => row.decision),
     ],
-  )
-  await client.query('DELETE FROM audit_pending WHERE id = ANY($1::uuid[])', [chain.records.map((record) => record.id)])
-  await client.query('UPDATE audit_head SET seq = $2, sha256 = $3 WHERE tenant = $1', [
-    chain.tenant,
-    last.seq,
-    last.sha256,
-  ])
+  })
+  await client.query({
+    name: 'audit-head-move',
+    text: 'UPDATE audit_head SET seq = $2, sha256 = $3 WHERE tenant = $1',
+    values: [chain.tenant, last.seq, last.sha256],
+  })
 }
 
-/** Pages of a tenant's chain in order, for verification. */
+/** One page of a tenant's chain in order. */
 export async function readRecords(
   queryable: Queryable,
-  page: { tenant: string; afterSeq: bigint; limit: number },
-): Promise<{ seq: bigint; body: string }[]> {
+  page: { tenant: string; afterSeq: number; limit: number },
+): Promise<{ seq: number; body: string }[]> {
   const { rows } = await queryable.query<{ seq: bigint; body: string }>(
     'SELECT seq, body FROM audit_record WHERE tenant = $1 AND seq > $2 ORDER BY seq LIMIT $3',
     [page.tenant, page.afterSeq, page.limit],
   )
-  return rows
+  return rows.map(({ seq, body }) => ({ seq: Number(seq), body }))
 }
 
-export async function readHeads(queryable: Queryable): Promise<(Head & { tenant: string })[]> {
-  return (
-    await queryable.query<Head & { tenant: string }>('SELECT tenant, seq, sha256 FROM audit_head ORDER BY tenant')
-  ).rows
+/** Where the chains end, by tenant, one page after `afterTenant`. A chain whose head is gone ends nowhere: null. */
+export async function readHeads(
+  queryable: Queryable,
+  page: { afterTenant: string; limit: number },
+): Promise<{ tenant: string; head: Head | null }[]> {
+  const { rows } = await queryable.query<{ tenant: string; seq: bigint | null; sha256: string | null }>(
+    `SELECT tenant, seq, sha256 FROM (SELECT tenant FROM audit_head UNION SELECT tenant FROM audit_record) audited
+       LEFT JOIN audit_head USING (tenant) WHERE tenant > $1 ORDER BY tenant LIMIT $2`,
+    [page.afterTenant, page.limit],
+  )
+  return rows.map(({ tenant, seq, sha256 }) => ({
+    tenant,
+    head: seq === null || sha256 === null ? null : { seq: Number(seq), sha256 },
+  }))
 }

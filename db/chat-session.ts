@@ -94,7 +94,10 @@ export async function readCurrentTurn(
 
 /** Closes a session for good and purges what was said in it. Ids, money and evidence stay. */
 export async function deleteSession(client: Client, sessionId: string): Promise<void> {
-  await client.query("UPDATE chat_session SET state = 'deleted', preview = NULL WHERE id = $1", [sessionId])
+  await client.query(
+    "UPDATE chat_session SET state = 'deleted', preview = NULL, last_active_at = clock_timestamp() WHERE id = $1",
+    [sessionId],
+  )
   await client.query('DELETE FROM message WHERE session_id = $1', [sessionId])
   await client.query(
     "UPDATE session_node SET state = 'ended' WHERE id IN (SELECT unnest(ARRAY[wsid, asid]) FROM chat_session WHERE id = $1)",
@@ -105,11 +108,26 @@ export async function deleteSession(client: Client, sessionId: string): Promise<
   ])
 }
 
-/** Bytes of the transcript a model will read at most. */
-export async function transcriptBytes(queryable: Queryable, sessionId: string): Promise<number> {
-  const { rows } = await queryable.query<{ bytes: bigint | null }>(
-    'SELECT sum(octet_length(content::text)) AS bytes FROM message WHERE session_id = $1',
-    [sessionId],
+/** Size of the transcript a model may read: bytes of everything but images, and how many images there are. */
+export async function transcriptSize(
+  queryable: Queryable,
+  sessionId: string,
+): Promise<{ bytes: number; images: number }> {
+  const { rows } = await queryable.query<{ bytes: bigint | null; images: bigint }>({
+    name: 'transcript-size',
+    text: `SELECT sum(octet_length(block::text)) FILTER (WHERE block->>'type' <> 'image') AS bytes,
+        count(*) FILTER (WHERE block->>'type' = 'image') AS images
+      FROM message m CROSS JOIN LATERAL jsonb_array_elements(m.content) AS block WHERE m.session_id = $1`,
+    values: [sessionId],
+  })
+  return { bytes: Number(rows[0]?.bytes ?? 0), images: Number(rows[0]?.images ?? 0) }
+}
+
+/** Purges what a turn wrote into a session after it was deleted. Looks back a day. Answers how many messages went. */
+export async function purgeDeleted(queryable: Queryable): Promise<number> {
+  const { rowCount } = await queryable.query(
+    `DELETE FROM message m USING chat_session s WHERE s.id = m.session_id AND s.state = 'deleted'
+     AND s.last_active_at > clock_timestamp() - interval '1 day'`,
   )
-  return Number(rows[0]?.bytes ?? 0)
+  return rowCount ?? 0
 }

@@ -74,18 +74,25 @@ export async function closeStream(pool: Queryable, streamId: string): Promise<vo
   await pool.query('UPDATE stream SET closed_at = clock_timestamp() WHERE id = $1 AND closed_at IS NULL', [streamId])
 }
 
-/** Opens a stream again for the next try of its turn: what the failed one said is dropped, numbers go on. */
-export async function reopenStream(client: Queryable, streamId: string): Promise<void> {
-  await client.query('UPDATE stream SET closed_at = NULL WHERE id = $1', [streamId])
+/**
+ * Opens a stream again for the next try of its turn: what the failed one said is dropped, numbers go on, and what it
+ * still says below the fence is refused.
+ */
+export async function reopenStream(client: Queryable, streamId: string, fence: bigint): Promise<void> {
+  await client.query(
+    `INSERT INTO stream AS s (id, fence) VALUES ($1, $2)
+     ON CONFLICT (id) DO UPDATE SET closed_at = NULL, fence = greatest(s.fence, $2)`,
+    [streamId, fence],
+  )
   await client.query('DELETE FROM stream_chunk WHERE stream_id = $1', [streamId])
 }
 
-/** Drops streams closed before the given moment; several processes may do so at once. Answers how many went. */
-export async function dropClosedStreams(pool: Queryable, closedBefore: Date): Promise<number> {
+/** Drops streams that were closed so long ago; several processes may do so at once. Answers how many went. */
+export async function dropClosedStreams(pool: Queryable, olderMs: number): Promise<number> {
   const { rowCount } = await pool.query(
     `DELETE FROM stream WHERE id IN (
-       SELECT id FROM stream WHERE closed_at < $1 ORDER BY closed_at LIMIT ${sweepRowsMax} FOR UPDATE SKIP LOCKED)`,
-    [closedBefore],
+       SELECT id FROM stream WHERE closed_at < clock_timestamp() - make_interval(secs => $1::double precision / 1000) ORDER BY closed_at LIMIT ${sweepRowsMax} FOR UPDATE SKIP LOCKED)`,
+    [olderMs],
   )
   return rowCount ?? 0
 }

@@ -131,6 +131,22 @@ export async function writeTotals(client: Client, turnId: string, totals: Totals
   )
 }
 
+/** Seq of a stream from which the step that runs now has written: what came after the last whole event before it. */
+export async function stepBeginning(queryable: Queryable, streamId: string): Promise<bigint> {
+  const { rows } = await queryable.query<{ seq: bigint }>(
+    `SELECT coalesce(max(seq), 0) + 1 AS seq FROM stream_chunk
+     WHERE stream_id = $1 AND kind NOT IN ('delta', 'thinking', 'tool_call', 'attempt_started')`,
+    [streamId],
+  )
+  return rows[0]?.seq ?? 1n
+}
+
+/** Whether an effect was begun before, by any attempt. */
+export async function wasAttempted(queryable: Queryable, effectKey: string): Promise<boolean> {
+  const { rowCount } = await queryable.query('SELECT 1 FROM attempt WHERE effect_key = $1 LIMIT 1', [effectKey])
+  return (rowCount ?? 0) > 0
+}
+
 /** Amount of a hold that was taken before. */
 export async function readHold(queryable: Queryable, holdId: string): Promise<bigint | undefined> {
   const { rows } = await queryable.query<{ amount: bigint }>(

@@ -30,6 +30,19 @@ async function readKnownTurn(client: Client, turnId: string): Promise<KnownTurn 
   return rows[0] ?? null
 }
 
+/** Points the key at its turn. */
+export async function pointTurnKey(
+  client: Client,
+  key: { sessionId: string; key: string; turnId: string; bodyHash: string },
+): Promise<void> {
+  await client.query('UPDATE turn_key SET turn_id = $3, body_hash = $4 WHERE session_id = $1 AND key = $2', [
+    key.sessionId,
+    key.key,
+    key.turnId,
+    key.bodyHash,
+  ])
+}
+
 export type TurnOrder = {
   readonly turn: Readonly<Record<string, unknown>>
   readonly scopes: readonly string[]
@@ -57,14 +70,16 @@ export async function markQueued(queryable: Queryable, turn: { turnId: string; t
   return rowCount === 1
 }
 
-/** Whether a try runs, waits or ended with an outcome of its own, rather than unaccepted, refused or swept. */
-export async function wasTaken(queryable: Queryable, turn: { turnId: string; try: number }): Promise<boolean> {
-  const { rowCount } = await queryable.query(
-    `SELECT 1 FROM turn_try WHERE turn_id = $1 AND try = $2
-     AND (state IN ('queued', 'running') OR (state = 'ended' AND reason NOT IN ('unaccepted', 'refused', 'swept')))`,
+/** Where a try stands, and why it ended. */
+export async function readTryState(
+  queryable: Queryable,
+  turn: { turnId: string; try: number },
+): Promise<{ state: string; reason: string | null } | undefined> {
+  const { rows } = await queryable.query<{ state: string; reason: string | null }>(
+    'SELECT state, reason FROM turn_try WHERE turn_id = $1 AND try = $2',
     [turn.turnId, turn.try],
   )
-  return rowCount === 1
+  return rows[0]
 }
 
 /** Tries that were submitted and never taken. */
@@ -88,14 +103,34 @@ export async function markDelivered(queryable: Queryable, turnId: string): Promi
   )
 }
 
+export type SessionTurn = {
+  readonly state: string
+  readonly reason: string | null
+  readonly outcome: Record<string, unknown> | null
+}
+
 /** A turn of a session with its state, for viewers; undefined when it is not of that session. */
 export async function readSessionTurn(
   queryable: Queryable,
   order: { sessionId: string; turnId: string },
-): Promise<{ state: string; outcome: Record<string, unknown> | null } | undefined> {
-  const { rows } = await queryable.query<{ state: string; outcome: Record<string, unknown> | null }>(
-    `SELECT y.state, t.outcome FROM turn t JOIN turn_try y ON y.turn_id = t.id AND y.try = t.try WHERE t.id = $1 AND t.session_id = $2`,
+): Promise<SessionTurn | undefined> {
+  const { rows } = await queryable.query<SessionTurn>(
+    `SELECT y.state, y.reason, t.outcome FROM turn t JOIN turn_try y ON y.turn_id = t.id AND y.try = t.try WHERE t.id = $1 AND t.session_id = $2`,
     [order.turnId, order.sessionId],
   )
   return rows[0]
+}
+
+/** Forgets keys that hold no longer. Answers how many went. */
+export async function dropOldKeys(
+  queryable: Queryable,
+  order: { olderSeconds: number; limit: number },
+): Promise<number> {
+  const { rowCount } = await queryable.query(
+    `DELETE FROM turn_key WHERE (session_id, key) IN (
+       SELECT session_id, key FROM turn_key k WHERE touched_at < clock_timestamp() - make_interval(secs => $1)
+         AND NOT EXISTS (SELECT 1 FROM turn_try y WHERE y.turn_id = k.turn_id AND y.state <> 'ended') LIMIT $2 FOR UPDATE SKIP LOCKED)`,
+    [order.olderSeconds, order.limit],
+  )
+  return rowCount ?? 0
 }

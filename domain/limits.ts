@@ -31,12 +31,17 @@ export const verifiedTokensMax = 10_000 // cache of verified tokens per process
 export const revocationFeedHeartbeatMs = 500
 export const revocationFeedStaleMs = 2_000 // an older feed refuses effects
 export const gateScopesMax = 16 // scopes locked by one attempt
+export const revocationWindowSeconds = 60 // read by each poll; a transaction lives at most 5 s, so nothing committed late is missed
+export const revocationGapMs = 30_000 // a poll that comes later reads the whole set
+export const revocationRelistenMs = 500
 export const revocationPageRows = 5_000 // rows of one page of the whole set
 
 // Chat.
 export const messageCharsMax = 200_000
 export const imagesPerMessageMax = 8
 export const imageBytesMax = 5_000_000
+export const imageTokensBound = 5_000 // what an image of the largest kept size may count as
+export const turnSweepEveryMs = 10_000
 export const sessionsPerWalletMax = 500
 export const turnQueueMax = 4 // further messages are 409
 export const turnStepsDefault = 25
@@ -70,6 +75,10 @@ export const modelIdleMs = 60_000
 export const modelCallMs = 600_000
 export const modelStreamBytesMax = 20_000_000
 export const modelAttemptsMax = 5
+export const modelConnectionsMax = 1_000 // streams at once per process
+export const upstreamConnectMs = 10_000
+export const upstreamAddressesMax = 4 // addresses of one name that are tried
+export const upstreamRetryAfterMsMax = 300_000 // a longer wait asked for is cut
 
 // Tools.
 export const toolArgumentsBytesMax = 100_000
@@ -78,21 +87,32 @@ export const toolCallMs = 60_000
 export const toolListMs = 10_000
 export const toolsPerServerMax = 1_000
 export const toolServersMax = 100
-export const toolServerRestMs = 1_000 // after a failed connect
+export const toolServerRestMs = 1_000 // after a failed connect, doubled each time
+export const toolServerRestMsMax = 30_000
+export const toolServerConnectionsMax = 64 // sockets to one server over HTTP
+export const toolMessageBytesMax = 4_000_000 // one message of a tool server, with its escapes
+export const toolDescriptionCharsMax = 10_000
+export const toolErrorOutputCharsMax = 2_000 // the end of what a dying child said
 export const toolListCacheMs = 10_000
 export const toolSchemaBytesBound = 24_000 // what the tools of one agent may add to a request, for reservations
 export const tokenBytesMin = 1 // a token is at least a byte: bytes bound tokens
 export const toolAttemptsMax = 3
 
+// Policy.
+export const policyRulesMax = 1_000 // of one file
+
 // Audit.
 export const auditBatchMax = 100
 export const auditSealMs = 50 // a decided call is chained within this time of its outcome
+export const auditIdleMs = 1_000 // looks for what other processes left
+export const auditTenantsMax = 1_000 // chains continued or listed at a time
+export const auditVerifyPageRows = 500
 export const auditUnknownMs = 15 * 60_000 // an intent without outcome after this time is sealed as unknown
 
 // Temporal.
 export const rollOverTurns = 200 // continue-as-new of a session after so many turns
 export const rememberedUpdatesMax = 100
-export const heartbeatMs = 1_000
+export const heartbeatMs = 250 // the worker's throttle decides what reaches the server
 export const codecPayloadsMax = 500
 export const codecBodyBytesMax = 8_000_000
 

@@ -1,78 +1,121 @@
 // What a record of the chain says: built from a call and its decision before the effect, joined with the outcome after.
-import { createHash } from 'node:crypto'
-import { canonicalJson } from '../crypto/portable/canonical-json.ts'
+import { digestOf, wellFormed } from '../crypto/evidence.ts'
 import type { Decision } from '../domain/policy/combine.ts'
+import type { Principal } from '../domain/principal.ts'
+import { auditSchemaVersion, type AuditIntent, type AuditOutcome, type AuditStatus } from '../schemas/audit.ts'
 import type { Call } from './call.ts'
 
-type Json = Readonly<Record<string, unknown>>
+export const gatewayIdentity = { name: 'gatehouse', version: '0.1.0' } as const
 
-const digest = (value: unknown) =>
-  value === undefined
-    ? null
-    : createHash('sha256')
-        .update(canonicalJson(JSON.parse(JSON.stringify(value ?? null))))
-        .digest('hex')
+// Facts whose source is not connected; each member of the record is there all the same.
+const unconnected = {
+  span_id: null,
+  cause_trace: null,
+  cause_span: null,
+  nodeId: null,
+  agentRef: null,
+  agentVariables: null,
+  aan: null,
+  spiffe_id: null,
+  aud: null,
+  allowlist_match: null,
+  approval_id: null,
+} as const
+const unproven = { htm: null, htu: null, ath: null, nonce: null } as const
 
-/** The part that stands before the effect. Null where there is no source yet. */
-export function auditIntent(call: Omit<Call, 'signal'>, decision: Decision | null): Json {
+export type Deciding = {
+  readonly call: Omit<Call, 'signal'>
+  readonly decision: Decision
+  readonly at: Date
+  readonly traceId: string | null
+}
+
+/** The part that stands before the effect. Null where no source is connected. */
+export function auditIntent({ call, decision, at, traceId }: Deciding): AuditIntent {
   const { principal, resource } = call
-  const [server, tool] = resource.kind === 'tool' ? resource.name.split('/') : [null, resource.name]
   return {
-    schema_version: 1,
-    gateway: { name: 'gatehouse', version: '0.1.0' },
+    schema_version: auditSchemaVersion,
+    ts: at.toISOString(),
+    trace_id: traceId,
     tenant: principal.tenant,
-    server: server ?? null,
-    tool: tool ?? null,
+    gateway: gatewayIdentity,
+    origin: call.origin,
     action: call.action,
     node_type: resource.kind,
-    origin: call.origin,
-    idempotency_key: call.effectKey,
+    resource: wellFormed(resource.name),
+    ...toolOf(call),
     retries: call.attempt - 1,
-    input_sha256: digest(call.facts.arguments),
+    input_sha256: call.facts.arguments === undefined ? null : digestOf(call.facts.arguments),
     policy: policyOf(decision),
-    usid: principal.sessionIds.usid,
-    wsid: principal.sessionIds.wsid ?? null,
-    asid: principal.sessionIds.asid ?? null,
-    msid: principal.sessionIds.msid ?? null,
-    sub: principal.subject.id,
-    aan: null,
-    spiffe_id: null,
-    act: principal.actorChain.map((actor) => `${actor.kind}:${actor.id}`),
-    aud: 'gatehouse',
-    proof: { ...principal.proof },
-    approval_id: null,
+    idempotency_key: wellFormed(call.effectKey),
+    effect_seq: null,
+    ...callerOf(principal),
+    ...unconnected,
+    dlp_actions: [],
+    follows: null,
   }
 }
 
-function policyOf(decision: Decision | null): Json | null {
-  if (!decision) return null
+function toolOf({ resource }: Pick<Call, 'resource'>): Pick<AuditIntent, 'server' | 'tool'> {
+  if (resource.kind !== 'tool') return { server: null, tool: null }
+  const name = wellFormed(resource.name)
+  const cut = name.indexOf('/')
+  return cut < 0 ? { server: null, tool: name } : { server: name.slice(0, cut), tool: name.slice(cut + 1) }
+}
+
+function policyOf(decision: Decision): AuditIntent['policy'] {
   return {
     decision: decision.kind,
     policy_id: decision.policyId,
     version: decision.version,
     epoch: decision.epoch,
-    rules: decision.ruleIds,
+    rules: [...decision.ruleIds],
     rationale: decision.reason,
-    retention: 'hashes',
+    retention: null,
   }
 }
 
-export type Outcome = {
-  readonly status: 'ok' | 'error' | 'denied' | 'held' | 'refused' | 'admitted'
+type Caller = Pick<AuditIntent, 'usid' | 'wsid' | 'asid' | 'msid' | 'sub' | 'wallet_id' | 'act' | 'proof'>
+
+function callerOf({ sessionIds, subject, walletId, actorChain, proof }: Principal): Caller {
+  return {
+    usid: sessionIds.usid,
+    wsid: sessionIds.wsid ?? null,
+    asid: sessionIds.asid ?? null,
+    msid: sessionIds.msid ?? null,
+    sub: subject.id,
+    wallet_id: walletId.toString(),
+    act: actorChain.map(({ kind, id }) => ({ kind, id })),
+    proof: {
+      kind: proof.kind,
+      thumbprint: proof.thumbprint ?? null,
+      jti: proof.replayId ?? null,
+      ...unproven,
+      mtls_thumbprint: proof.kind === 'mtls' ? (proof.thumbprint ?? null) : null,
+    },
+  }
+}
+
+export type Ending = {
+  readonly status: AuditStatus
   readonly code?: string
   readonly output?: unknown
-  readonly startedAt: number
-  readonly traceId: string | null
 }
 
 /** The part that stands after it. */
-export function auditOutcome(outcome: Outcome): Json {
+export function auditOutcome({ status, code, output }: Ending, startedAtMs: number): AuditOutcome {
   return {
-    ts: new Date().toISOString(),
-    status: outcome.status,
-    code: outcome.code ?? null,
-    latency_ms: Math.round(performance.now() - outcome.startedAt),
-    output_sha256: digest(outcome.output),
-    trace_id: outcome.traceId,
+    status,
+    error_code: code ?? null,
+    latency_ms: Math.max(0, Math.round(performance.now() - startedAtMs)),
+    output_sha256: output === undefined ? null : digestOf(output),
   }
+}
+
+/** What is sealed when nobody said how it ended. */
+export const unknownOutcome: AuditOutcome = {
+  status: 'unknown',
+  error_code: null,
+  latency_ms: null,
+  output_sha256: null,
 }

@@ -1,13 +1,23 @@
 // Joins intents and outcomes into one signed chain per tenant. Every process runs one; the tenant's head row decides who
 // seals, and all of it is one transaction, so there is no gap and nothing twice.
-import { createHash } from 'node:crypto'
 import { canonicalJson } from '../crypto/portable/canonical-json.ts'
-import { appendRecords, lockHead, takePending, tenantsToSeal, type PendingRow, type RecordRow } from '../db/audit.ts'
+import { sha256Hex } from '../crypto/evidence.ts'
+import {
+  appendRecords,
+  lockHead,
+  takePending,
+  tenantsToSeal,
+  type Head,
+  type PendingRow,
+  type RecordRow,
+} from '../db/audit.ts'
 import type { Pool } from '../db/pool.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { toError } from '../domain/errors.ts'
-import { auditBatchMax, auditSealMs, auditUnknownMs } from '../domain/limits.ts'
+import { auditBatchMax, auditIdleMs, auditSealMs, auditTenantsMax, auditUnknownMs } from '../domain/limits.ts'
+import type { AuditIntent } from '../schemas/audit.ts'
 import type { Logger } from '../telemetry/log.ts'
+import { unknownOutcome } from './audit-record.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
 export type AuditSealer = AsyncDisposable & {
@@ -17,9 +27,11 @@ export type AuditSealer = AsyncDisposable & {
   readonly drain: () => Promise<void>
 }
 
-const idleMs = 1_000
-
-export type SealerDeps = { readonly pool: Pool; readonly keys: SigningKeys; readonly log: Logger }
+export type SealerDeps = {
+  readonly pool: Pool
+  readonly keys: Pick<SigningKeys, 'active' | 'sign'>
+  readonly log: Pick<Logger, 'error'>
+}
 
 /** Starts sealing: soon after a wake, and each second for what other processes left. */
 export function createAuditSealer(deps: SealerDeps): AuditSealer {
@@ -31,19 +43,20 @@ export function createAuditSealer(deps: SealerDeps): AuditSealer {
     if (ended || dueAt <= performance.now() + ms) return
     clearTimeout(timer)
     dueAt = performance.now() + ms
-    timer = setTimeout(run, ms)
+    timer = setTimeout(seal, ms)
     timer.unref()
   }
-  const run = () => {
+  const seal = () => {
     dueAt = Number.POSITIVE_INFINITY
-    running ??= sealAll(deps)
+    if (running) return plan(auditSealMs) // what arrived meanwhile may have missed this round
+    running = sealAll(deps)
       .catch((error: unknown) => deps.log.error({ err: toError(error) }, 'sealing the audit chain failed'))
       .finally(() => {
         running = undefined
-        plan(idleMs)
+        plan(auditIdleMs)
       })
   }
-  plan(idleMs)
+  plan(auditIdleMs)
   return {
     wake: () => plan(auditSealMs),
     async drain() {
@@ -60,44 +73,48 @@ export function createAuditSealer(deps: SealerDeps): AuditSealer {
 }
 
 async function sealAll(deps: SealerDeps): Promise<void> {
-  for (const tenant of await tenantsToSeal(deps.pool, auditUnknownMs)) {
-    while ((await sealBatch(deps, tenant)) === auditBatchMax) continue
+  const tenants = await tenantsToSeal(deps.pool, { unknownMs: auditUnknownMs, limit: auditTenantsMax })
+  for (const tenant of tenants) {
+    await sealTenant(deps, tenant).catch((error: unknown) => {
+      deps.log.error({ err: toError(error), tenant }, 'a chain was not continued')
+    })
   }
+}
+
+async function sealTenant(deps: SealerDeps, tenant: string): Promise<void> {
+  while ((await sealBatch(deps, tenant)) === auditBatchMax) continue
 }
 
 async function sealBatch({ pool, keys }: SealerDeps, tenant: string): Promise<number> {
   return inTransaction(pool, async (client) => {
-    const head = await lockHead(client, tenant)
+    let head = await lockHead(client, tenant)
     const pending = await takePending(client, { tenant, limit: auditBatchMax, unknownMs: auditUnknownMs })
     const records: RecordRow[] = []
     for (const row of pending) {
-      const last = records.at(-1) ?? head
-      records.push(sealRecord(keys, row, last))
+      const record = sealRecord(keys, row, head)
+      records.push(record)
+      head = record
     }
     await appendRecords(client, { tenant, records })
-    return pending.length
+    return records.length
   })
 }
 
-function sealRecord(
-  keys: SigningKeys,
-  row: PendingRow,
-  last: { readonly seq: bigint; readonly sha256: string },
-): RecordRow {
-  const outcome = row.outcome ?? {
-    ts: row.at.toISOString(),
-    status: 'unknown',
-    code: null,
-    latency_ms: null,
-    output_sha256: null,
-    trace_id: null,
-  }
+// Sealed as it was written: a row of an older form stays evidence.
+function sealRecord(keys: SealerDeps['keys'], row: PendingRow, head: Head): RecordRow {
+  const seq = head.seq + 1
   const { kid } = keys.active('audit')
-  const seq = last.seq + 1n
-  const unsigned = { ...row.intent, ...outcome, id: row.id, seq: seq.toString(), prev_sha256: last.sha256, kid }
-  const { signature } = keys.sign('audit', Buffer.from(canonicalJson(unsigned)))
+  const unsigned = { ...row.intent, ...(row.outcome ?? unknownOutcome), id: row.id, seq, prev_sha256: head.sha256, kid }
+  const { signature } = keys.sign('audit', Buffer.from(canonicalJson(unsigned), 'utf8'))
   const body = canonicalJson({ ...unsigned, sig: `ed25519:${signature.toString('base64')}` })
-  const sha256 = createHash('sha256').update(body).digest('hex')
-  const policy = row.intent['policy'] as { decision?: string } | null
-  return { seq, id: row.id, body, sha256, at: row.at, decision: policy?.decision ?? String(outcome['status']) }
+  const { ts, wallet_id: walletId, policy } = row.intent as Partial<AuditIntent>
+  return {
+    seq,
+    id: row.id,
+    body,
+    sha256: sha256Hex(body),
+    at: ts ?? new Date().toISOString(),
+    walletId: walletId ?? null,
+    decision: policy?.decision ?? 'none',
+  }
 }

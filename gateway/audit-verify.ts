@@ -1,51 +1,73 @@
-// Verification by anybody with the records and the public keys: order, links and signatures; the first broken record is
-// named.
-import { createHash, verify, type KeyObject } from 'node:crypto'
+// Verification by anybody with the records and the public keys: canonical form, order, links, signatures, and the end of
+// the chain. The first broken record is named.
+import { verify, type KeyObject } from 'node:crypto'
 import { canonicalJson } from '../crypto/portable/canonical-json.ts'
+import { sha256Hex } from '../crypto/evidence.ts'
+import { noPredecessor, type Head } from '../db/audit.ts'
+import { ChainLink } from '../schemas/audit.ts'
 
-export type ChainVerifier = {
-  /** Feeds the next record's text; answers what is broken, or null. */
-  readonly next: (body: string, expectedSeq: bigint) => string | null
-  readonly head: () => { readonly count: number; readonly sha256: string }
-}
+export type Verified =
+  | { readonly ok: true; readonly count: number }
+  | { readonly ok: false; readonly firstBrokenSeq: number; readonly reason: string }
 
-/** A verifier that walks one tenant's chain from its first record. */
-export function createChainVerifier(publicKeys: ReadonlyMap<string, KeyObject>): ChainVerifier {
-  let sha256 = '0'.repeat(64)
-  let count = 0
-  return {
-    head: () => ({ count, sha256 }),
-    next(body, expectedSeq) {
-      const fault = faultOf(body, { expectedSeq, sha256, publicKeys })
-      sha256 = createHash('sha256').update(body).digest('hex')
-      count += 1
-      return fault
-    },
-  }
-}
+export type StoredRecord = { readonly seq: number; readonly body: string }
 
-type Expected = {
-  readonly expectedSeq: bigint
-  readonly sha256: string
+export type Expectation = {
+  /** Public keys by kid, retired ones too. */
   readonly publicKeys: ReadonlyMap<string, KeyObject>
+  readonly tenant: string
+  /** Where the chain must end; null when its head is missing. */
+  readonly head: Head | null
 }
 
-function faultOf(body: string, { expectedSeq, sha256, publicKeys }: Expected): string | null {
-  const record = readRecord(body)
-  if (!record) return 'the record cannot be read'
-  const { sig, ...unsigned } = record
-  if (canonicalJson(record) !== body) return 'the record is not in its canonical form'
-  if (record['seq'] !== expectedSeq.toString()) return 'a record is missing or out of order'
-  if (record['prev_sha256'] !== sha256) return 'the record does not continue the one before'
-  const key = publicKeys.get(String(record['kid']))
+/** Walks a tenant's chain from its first record to its head. */
+export async function verifyChain(
+  records: AsyncIterable<StoredRecord> | Iterable<StoredRecord>,
+  expected: Expectation,
+): Promise<Verified> {
+  let last: Head = { seq: 0, sha256: noPredecessor }
+  for await (const record of records) {
+    const reason = faultOf(record, last, expected)
+    if (reason !== null) return { ok: false, firstBrokenSeq: last.seq + 1, reason }
+    last = { seq: record.seq, sha256: sha256Hex(record.body) }
+  }
+  return endOf(last, expected.head)
+}
+
+function endOf(last: Head, head: Head | null): Verified {
+  if (head === null) return { ok: false, firstBrokenSeq: last.seq + 1, reason: 'the head of the chain is missing' }
+  if (head.seq > last.seq) return { ok: false, firstBrokenSeq: last.seq + 1, reason: 'the end of the chain is missing' }
+  if (head.seq < last.seq) {
+    return { ok: false, firstBrokenSeq: head.seq + 1, reason: 'the record lies beyond the head of the chain' }
+  }
+  if (head.sha256 !== last.sha256) {
+    return { ok: false, firstBrokenSeq: last.seq, reason: 'the head of the chain names another record' }
+  }
+  return { ok: true, count: last.seq }
+}
+
+function faultOf({ seq, body }: StoredRecord, last: Head, { publicKeys, tenant }: Expectation): string | null {
+  if (seq !== last.seq + 1) return 'the record is missing'
+  const link = ChainLink.safeParse(readCanonical(body)).data
+  if (!link) return 'the record is not a canonical audit record'
+  if (link.seq !== seq) return 'the record stands in the place of another'
+  if (link.tenant !== tenant) return 'the record belongs to another tenant'
+  const key = publicKeys.get(link.kid)
   if (!key) return 'the record was signed with an unknown key'
-  const signature = Buffer.from(String(sig).replace(/^ed25519:/, ''), 'base64')
-  return verify(null, Buffer.from(canonicalJson(unsigned)), key, signature) ? null : 'the signature does not match'
+  if (!isSigned(link, key)) return 'the signature does not fit the record'
+  return link.prev_sha256 === last.sha256 ? null : 'the record does not continue the one before'
 }
 
-function readRecord(body: string): Record<string, unknown> | undefined {
+function isSigned({ sig, ...unsigned }: ChainLink, key: KeyObject): boolean {
+  const text = /^ed25519:([A-Za-z0-9+/]{86}==)$/.exec(sig)?.[1]
+  if (text === undefined) return false
+  return verify(null, Buffer.from(canonicalJson(unsigned), 'utf8'), key, Buffer.from(text, 'base64'))
+}
+
+function readCanonical(body: string): unknown {
   try {
-    return JSON.parse(body) as Record<string, unknown>
+    const value: unknown = JSON.parse(body)
+    return canonicalJson(value) === body ? value : undefined
   } catch {
     return undefined
   }

@@ -19,8 +19,6 @@ export type ToolOffer = {
     servers: readonly string[],
     signal: AbortSignal,
   ) => Promise<readonly ModelTool[]>
-  /** All tools of a server, as it lists them now. */
-  readonly listed: (server: string) => Promise<readonly KnownTool[]>
   /** The tool as its server lists it now; undefined when it does not. */
   readonly find: (server: string, tool: string, signal: AbortSignal) => Promise<KnownTool | undefined>
 }
@@ -42,7 +40,6 @@ export function createToolOffer(deps: ToolOfferDeps): ToolOffer {
     return tools
   }
   return {
-    listed: (server) => listed(server, new AbortController().signal),
     async offered(principal, servers, signal) {
       const lists = await Promise.all(
         servers.map((server) =>

@@ -7,14 +7,21 @@ import type { Agent } from '../config/agents.ts'
 import type { PriceTable, resolveModel } from '../config/prices.ts'
 import { canonicalJson } from '../crypto/portable/canonical-json.ts'
 import { turnHoldId, voidId } from '../crypto/turn-ids.ts'
-import { transcriptBytes, type SessionRow } from '../db/chat-session.ts'
+import { transcriptSize, type SessionRow } from '../db/chat-session.ts'
 import type { Client, Pool } from '../db/pool.ts'
 import { reopenStream } from '../db/stream.ts'
-import { beginTurn, lockTurnKey, markQueued, wasTaken, type KeyRow } from '../db/turn.ts'
+import { beginTurn, lockTurnKey, markQueued, pointTurnKey, readTryState, type KeyRow } from '../db/turn.ts'
 import { endTry, readAvailable } from '../db/turn-step.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { GatewayError, InvariantError } from '../domain/errors.ts'
-import { historyBytesMax, rollOverTurns, toolSchemaBytesBound, turnAcceptMs, turnQueueMax } from '../domain/limits.ts'
+import {
+  historyBytesMax,
+  imageTokensBound,
+  rollOverTurns,
+  toolSchemaBytesBound,
+  turnAcceptMs,
+  turnQueueMax,
+} from '../domain/limits.ts'
 import { modelReservation, plans, rowsOf } from '../domain/pricing.ts'
 import type { Principal } from '../domain/principal.ts'
 import { decideTurn, type TurnDecision } from '../domain/turn-decision.ts'
@@ -95,18 +102,7 @@ async function prepare(deps: TurnDoorDeps, post: TurnPost): Promise<Prepared> {
     effectKey: `chat:${session.id}`,
     attempt: 1,
   }
-  const skills = agent.skills.reduce(
-    (bytes, skill) => bytes + Buffer.byteLength(skill.text) + Buffer.byteLength(skill.title) + 8,
-    0,
-  )
-  const history = Math.min(await transcriptBytes(deps.pool, session.id), historyBytesMax)
-  // A token is at least one byte, so bytes bound tokens; JSON around the messages is covered by the tools' allowance.
-  const inputTokens =
-    Buffer.byteLength(JSON.stringify(content)) +
-    Buffer.byteLength(agent.systemPrompt) +
-    skills +
-    history +
-    toolSchemaBytesBound
+  const inputTokens = await inputTokensBound(deps.pool, post)
   const bound = { inputTokens, outputTokens: agent.outputTokensMax }
   const holdMicros = modelReservation(
     rowsOf(deps.prices.rows, model, deps.clock().toISOString().slice(0, 10)),
@@ -130,6 +126,21 @@ async function prepare(deps: TurnDoorDeps, post: TurnPost): Promise<Prepared> {
   }
 }
 
+// A token is at least one byte, so bytes bound tokens; images count by table. JSON around the messages is covered by the
+// allowance for the tools.
+async function inputTokensBound(pool: Pool, { session, agent, content }: TurnPost): Promise<number> {
+  const skills = agent.skills.map((skill) => Buffer.byteLength(skill.text) + Buffer.byteLength(skill.title) + 8)
+  const history = await transcriptSize(pool, session.id)
+  const blocks = content.map((block) =>
+    block.type === 'image' ? imageTokensBound : Buffer.byteLength(JSON.stringify(block)),
+  )
+  const sizes = [Buffer.byteLength(agent.systemPrompt), ...skills, ...blocks, Math.min(history.bytes, historyBytesMax)]
+  return sizes.reduce((sum, size) => sum + size, toolSchemaBytesBound + history.images * imageTokensBound)
+}
+
+/** Attempts write with fences of their try: try × 1,000,000 and up. */
+const fencePerTry = 1_000_000n
+
 type Decided = { readonly decision: TurnDecision }
 
 async function decideAndBegin(deps: TurnDoorDeps, prepared: Prepared): Promise<Decided> {
@@ -148,10 +159,10 @@ async function decideAndBegin(deps: TurnDoorDeps, prepared: Prepared): Promise<D
     if (decision.kind !== 'new' && decision.kind !== 'retry') return { decision }
     const turn =
       decision.kind === 'new' ? { turnId: randomUUID(), try: 1 } : { turnId: decision.turnId, try: decision.try }
-    if (decision.kind === 'retry') await reopenStream(client, `turn:${turn.turnId}`)
-    const reply = await beginTurn(client, orderOf(prepared, turn, key.key))
-    // Read on this very connection: waiting for a second one while holding the first is how pools starve.
+    const reply = await beginTurn(client, orderOf(prepared, turn))
     if (reply.answer !== 'ok') throw await refusalOf(client, prepared, reply.answer)
+    if (decision.kind === 'retry') await reopenStream(client, `turn:${turn.turnId}`, BigInt(turn.try) * fencePerTry)
+    await pointTurnKey(client, { ...key, turnId: turn.turnId })
     return { decision: { kind: 'retry', ...turn } }
   })
 }
@@ -163,9 +174,8 @@ async function admit({ pipeline }: TurnDoorDeps, { call }: Prepared): Promise<vo
 }
 
 function orderOf(
-  { post, principal, model, call, holdMicros, bound, bodyHash }: Prepared,
+  { post, principal, model, call, holdMicros, bound }: Prepared,
   turn: { turnId: string; try: number },
-  key: string,
 ): Parameters<typeof beginTurn>[1] {
   const gate = gateOf(call)
   const text = post.content.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join(' ')
@@ -173,8 +183,6 @@ function orderOf(
     turn: {
       id: turn.turnId,
       try: turn.try,
-      key,
-      bodyHash,
       sessionId: post.session.id,
       walletId: principal.walletId.toString(),
       model,
@@ -197,6 +205,7 @@ function orderOf(
   }
 }
 
+// On the client of the transaction: a door that waits for a second connection while it holds one can wait for ever.
 async function refusalOf(client: Client, prepared: Prepared, answer: string): Promise<Error> {
   if (answer === 'revoked') return new GatewayError('revoked', 'A scope of the request was revoked.')
   if (answer === 'queue_full') return new GatewayError('turn-queue-full', 'Too many turns wait in this session.')
@@ -221,7 +230,6 @@ async function submit(
     tenantId: principal.tenant.startsWith('0x') ? `w${principal.walletId}` : principal.tenant, // never the address
     walletId: principal.walletId.toString(),
     agentId: post.agent.id,
-    stepsMax: post.agent.stepsMax,
     revocationScopes: gateOf(call).map(({ scope }) => scope.replace(/:0x[0-9a-f]{40}$/, `:w${principal.walletId}`)),
   }
   const submitted = await deps.durable.submitTurn({ labels, turn, rollOverTurns, timeoutMs: turnAcceptMs })
@@ -236,8 +244,13 @@ async function submit(
     reason,
     voidId: voidId(turnHoldId({ ...turn, step: 1, n: 0 })),
   })
-  // Somebody took it after all, and it may even be over: it streams.
-  if (!ended && (await wasTaken(deps.pool, turn))) return
+  if (!ended && !(await wasRefused(deps.pool, turn))) return // somebody took it after all: it streams
   if (submitted.kind === 'refused') throw new GatewayError(submitted.code, 'The session refused the turn.')
   throw new GatewayError('turn-not-accepted', 'Nobody took the turn; nothing was charged.', { retryAfterMs: 2_000 })
+}
+
+// A joiner of the same try may have ended it a moment before.
+async function wasRefused(pool: Pool, turn: { turnId: string; try: number }): Promise<boolean> {
+  const known = await readTryState(pool, turn)
+  return known?.state === 'ended' && ['refused', 'unaccepted', 'swept'].includes(known.reason ?? '')
 }

@@ -1,10 +1,12 @@
-// Ends tries that were submitted and never taken, and voids their holds. Runs in the API processes, because Temporal may
+// The house-keeping of turns. Ends tries that were submitted and never taken, and voids their holds. Runs in the API processes, because Temporal may
 // be what is down. Queued tries are never touched: somebody has promised to run them.
 import { turnHoldId, voidId } from '../crypto/turn-ids.ts'
 import type { Pool } from '../db/pool.ts'
-import { staleTries } from '../db/turn.ts'
+import { purgeDeleted } from '../db/chat-session.ts'
+import { dropOldKeys, staleTries } from '../db/turn.ts'
 import { endTry } from '../db/turn-step.ts'
-import { turnSubmittedSweepMs } from '../domain/limits.ts'
+import { toError } from '../domain/errors.ts'
+import { idempotencyKeySecondsMax, turnSubmittedSweepMs, turnSweepEveryMs } from '../domain/limits.ts'
 
 const rowsMax = 100
 
@@ -17,4 +19,32 @@ export async function sweepTurns(pool: Pool, olderMs = turnSubmittedSweepMs): Pr
       ended += 1
   }
   return ended
+}
+
+export type TurnSweepDeps = {
+  readonly pool: Pool
+  readonly onFault: (error: Error) => void
+  readonly everyMs?: number
+}
+
+/** Sweeps every few seconds until disposed; several processes may do so at once. */
+export function createTurnSweep({ pool, onFault, everyMs = turnSweepEveryMs }: TurnSweepDeps): AsyncDisposable {
+  let running: Promise<void> | undefined
+  const pass = async () => {
+    await sweepTurns(pool)
+    await purgeDeleted(pool)
+    await dropOldKeys(pool, { olderSeconds: idempotencyKeySecondsMax, limit: rowsMax })
+  }
+  const timer = setInterval(() => {
+    running ??= pass()
+      .catch((error: unknown) => onFault(toError(error)))
+      .finally(() => (running = undefined))
+  }, everyMs)
+  timer.unref()
+  return {
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer)
+      await running
+    },
+  }
 }

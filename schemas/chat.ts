@@ -1,78 +1,51 @@
-// Shapes of agents, sessions and chat (contracts 4 and 5).
+// A chat turn over HTTP: the message that goes in and the events that come out (contracts 5 and 5.1).
 import { z } from 'zod'
-import { imageBytesMax, imagesPerMessageMax, messageCharsMax } from '../domain/limits.ts'
+import { imageBytesMax, imagesPerMessageMax, idempotencyKeyCharsMax, messageCharsMax } from '../domain/limits.ts'
+import { SessionParams } from './session.ts'
 import { Uuid } from './common.ts'
 
-const Time = z.iso.datetime()
+// Postgres stores neither NUL nor half a surrogate pair; nobody types them.
+const isPlainText = (text: string) =>
+  !/\0|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(text)
 
-export const AgentParams = z.object({ id: z.string().min(1).max(100) })
-export const SessionParams = AgentParams.extend({ sid: Uuid })
+const base64CharsMax = Math.ceil(imageBytesMax / 3) * 4
+
+export const ChatImage = z.object({
+  data: z
+    .string()
+    .min(4)
+    .max(base64CharsMax, `must hold at most ${imageBytesMax} bytes`)
+    .regex(/^[A-Za-z0-9+/]+={0,2}$/, 'must be base64')
+    .refine((text) => text.length % 4 === 0, 'must be base64'),
+  mediaType: z.enum(['image/jpeg', 'image/png', 'image/webp']),
+})
+export type ChatImage = z.output<typeof ChatImage>
+
+export const ChatRequest = z.object({
+  message: z
+    .string()
+    .max(messageCharsMax)
+    .refine((text) => text.trim() !== '', 'must not be empty')
+    .refine(isPlainText, 'must be well-formed text without NUL'),
+  model: z.string().min(1).max(100).optional(),
+  images: z.array(ChatImage).max(imagesPerMessageMax).optional(),
+})
+
 export const TurnParams = SessionParams.extend({ turnId: Uuid })
 
-const AgentRow = z.object({
-  id: z.string(),
-  name: z.string(),
-  title: z.string(),
-  description: z.string(),
-  model: z.string(),
-  skillsCount: z.number(),
-})
-export const AgentList = z.object({ agents: z.array(AgentRow) })
-export const AgentDetail = AgentRow.extend({
-  tools: z.array(z.object({ name: z.string(), description: z.string() })),
-  toolsCount: z.number(),
-  skills: z.array(z.object({ name: z.string(), title: z.string(), description: z.string() })),
-  categories: z.array(z.string()),
-  mcpServers: z.array(z.string()),
-  pricing: z.object({ type: z.string(), amount: z.string(), currency: z.string(), description: z.string() }),
-})
+/** Last sequence number a client has seen. */
+export const AfterSeq = z
+  .string()
+  .regex(/^\d{1,18}$/, 'must be a sequence number')
+  .transform(BigInt)
+export const StreamQuery = z.object({ after: AfterSeq.optional() })
 
-export const CreateSession = z.object({
-  model: z.string().min(1).max(100).optional(),
-  executionEngine: z.string().max(40).optional(),
-})
-export const CreatedSession = z.object({
-  id: Uuid,
-  agentId: z.string(),
-  model: z.string(),
-  createdAt: Time,
-  executionEngine: z.string(),
-})
+export const IdempotencyKey = z
+  .string()
+  .regex(/^[\x21-\x7e]+$/, 'must be printable ASCII')
+  .max(idempotencyKeyCharsMax)
 
-const SessionRow = z.object({
-  id: Uuid,
-  agentId: z.string(),
-  model: z.string(),
-  createdAt: Time,
-  lastActiveAt: Time,
-  lastMessageAt: Time.nullable(),
-  messageCount: z.number(),
-  preview: z.string().nullable(),
-  persisted: z.boolean(),
-})
-export const SessionList = z.object({ sessions: z.array(SessionRow) })
-export const SessionDetail = SessionRow.extend({
-  messages: z.array(z.object({ role: z.enum(['user', 'assistant', 'tool']), content: z.string(), timestamp: Time })),
-  currentTurn: z.object({ turnId: Uuid, state: z.string() }).nullable(),
-})
-export const Deleted = z.object({ success: z.literal(true) })
+export const CancelAccepted = z.object({ turnId: Uuid, status: z.literal('cancelling') })
 
-const Image = z.object({
-  mediaType: z.enum(['image/jpeg', 'image/png', 'image/webp']),
-  data: z
-    .base64()
-    .min(4)
-    .max(Math.ceil((imageBytesMax * 4) / 3) + 4),
-})
-export const ChatRequest = z.object({
-  message: z.string().min(1).max(messageCharsMax),
-  model: z.string().min(1).max(100).optional(),
-  images: z.array(Image).max(imagesPerMessageMax).default([]),
-})
-export const StreamQuery = z.object({
-  after: z
-    .string()
-    .regex(/^\d{1,18}$/)
-    .optional(),
-})
-export const Cancelled = z.object({ turnId: Uuid, status: z.literal('cancelling') })
+/** What a turn came to, as its row keeps it: the last event's data beside its kind. */
+export const TurnOutcome = z.looseObject({ status: z.enum(['done', 'error']) })

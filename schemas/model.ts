@@ -1,19 +1,19 @@
 // The transcript's blocks and the model request: the dialect our messages are stored in, and what an upstream streams.
 import { z } from 'zod'
 
-export const TextBlock = z.object({ type: z.literal('text'), text: z.string() })
-export const ImageBlock = z.object({
+const TextBlock = z.object({ type: z.literal('text'), text: z.string() })
+const ImageBlock = z.object({
   type: z.literal('image'),
   mediaType: z.enum(['image/jpeg', 'image/png', 'image/webp']),
   data: z.string(),
 })
-export const ToolUseBlock = z.object({
+const ToolUseBlock = z.object({
   type: z.literal('tool_use'),
   id: z.string(),
   name: z.string(),
   input: z.unknown(),
 })
-export const ToolResultBlock = z.object({
+const ToolResultBlock = z.object({
   type: z.literal('tool_result'),
   toolUseId: z.string(),
   content: z.string(),
@@ -53,4 +53,4 @@ export type ModelEvent =
   | { readonly type: 'text' | 'thinking'; readonly text: string }
   | { readonly type: 'tool_use'; readonly id: string; readonly name: string; readonly input: unknown }
   | { readonly type: 'usage'; readonly usage: ModelUsage }
-  | { readonly type: 'stop'; readonly reason: string }
+  | { readonly type: 'stop'; readonly reason: string; readonly model: string }

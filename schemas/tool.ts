@@ -9,7 +9,8 @@ export const ToolServer = z.strictObject({
   title: z.string(),
   transport: z.discriminatedUnion('kind', [
     z.strictObject({ kind: z.literal('stdio'), command: z.string(), args: z.array(z.string()) }),
-    z.strictObject({ kind: z.literal('http'), url: z.url() }),
+    // A server inside a private network is reached only when its entry says so.
+    z.strictObject({ kind: z.literal('http'), url: z.url({ protocol: /^https?$/ }), private: z.boolean().optional() }),
   ]),
 })
 export type ToolServer = z.output<typeof ToolServer>

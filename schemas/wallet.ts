@@ -1,50 +1,42 @@
-// Shapes of the wallet family (contracts 6): money as decimal strings of micro-USD.
+// Balance, history and play money of a wallet (contracts 6). Amounts are decimal strings of micro-USD; what has no
+// source yet is null, not invented.
 import { z } from 'zod'
 
-const Amount = z.string().regex(/^-?\d+$/)
+const Amount = z.string().regex(/^-?\d{1,19}$/)
 
 export const Balance = z.object({
   availableBalance: Amount,
   availableBalanceUsd: z.string(),
   usdcBalance: Amount,
-  unifiedDepositAddress: z.string().nullable(),
-  depositAddress: z.string().nullable(),
-  walletAddress: z.string(),
   onChainBalance: Amount,
   unsettledSpend: Amount,
   pendingWithdrawals: Amount,
   reserved: Amount,
+  walletAddress: z.string(),
+  unifiedDepositAddress: z.null(),
+  depositAddress: z.null(),
+  depositInstructions: z.null(),
   agentSpends: z.record(z.string(), z.object({ totalSpent: Amount })),
-  depositInstructions: z
-    .object({
-      network: z.string(),
-      chainId: z.number(),
-      chainName: z.string(),
-      token: z.string(),
-      tokenAddress: z.string(),
-      decimals: z.number(),
-      minimumDeposit: Amount,
-      warning: z.string(),
-    })
-    .nullable(),
-  estimatedMessages: z.record(z.string(), z.number()),
+  /** Turns of 1,000 tokens in and 500 out that the balance pays for, by model. */
+  estimatedMessages: z.record(z.string(), z.number().int()),
 })
+export type Balance = z.output<typeof Balance>
 
-export const Transactions = z.object({
-  transactions: z.array(
-    z.object({
-      id: z.string(),
-      type: z.enum(['spend', 'deposit_detected', 'deposit', 'settlement', 'withdrawal', 'legacy_sweep', 'admin_reset']),
-      amount: Amount,
-      agentId: z.string().optional(),
-      timestamp: z.iso.datetime(),
-      createdAt: z.iso.datetime(),
-      details: z.record(z.string(), z.unknown()),
-      status: z.literal('completed'),
-    }),
-  ),
-  total: z.number(),
+export const Transaction = z.object({
+  id: z.string(),
+  type: z.enum(['spend', 'deposit']),
+  amount: Amount,
+  agentId: z.string().optional(),
+  timestamp: z.iso.datetime(),
+  createdAt: z.iso.datetime(),
+  status: z.literal('completed'),
+  details: z.record(z.string(), z.union([z.string(), z.number()])),
+})
+export const TransactionPage = z.object({
+  transactions: z.array(Transaction),
+  total: z.number().int(),
   hasMore: z.boolean(),
 })
+export type TransactionPage = z.output<typeof TransactionPage>
 
-export const Funded = z.object({ funded: Amount, note: z.string() })
+export const FaucetReply = z.object({ amount: Amount, availableBalance: Amount, playMoney: z.literal(true) })

@@ -1,4 +1,5 @@
 // The activities of the durable worker with what they need.
+import { join } from 'node:path'
 import { createModelUpstream, platformCredential } from '../clients/models.ts'
 import { createToolUpstreams, type ToolUpstreams } from '../clients/tools.ts'
 import type { Config } from '../config/load.ts'
@@ -8,7 +9,7 @@ import { createToolActivities } from '../activities/tool.ts'
 import { createTurnActivities } from '../activities/turn.ts'
 import { createToolOffer } from '../gateway/tool-offer.ts'
 import type { Logger } from '../telemetry/log.ts'
-import { readAgents, readPrices, readToolCatalogue } from './files.ts'
+import { readAgents, readPrices, readToolCatalogue, root } from './files.ts'
 import type { Services } from './services.ts'
 
 export type Activities = {
@@ -27,7 +28,13 @@ type Options = {
 export async function wireActivities({ services, config, log, crashPoint }: Options): Promise<Activities> {
   const catalogue = await readToolCatalogue(config.toolsUrl)
   const environment = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LANG: 'C.UTF-8', TZ: 'UTC' }
-  const tools = createToolUpstreams({ servers: catalogue.servers, environment, log: log.child({ room: 'tools' }) })
+  const guard = { command: process.execPath, args: [join(root, 'workers', 'local', 'stdio-guard.mjs')] }
+  const tools = createToolUpstreams({
+    servers: catalogue.servers,
+    environment,
+    guard,
+    log: log.child({ room: 'tools' }),
+  })
   const key = config.secrets.anthropicApiKey?.reveal() ?? 'scripted' // the scripted model wants one, and believes any
   const deps: ActivityDeps = {
     pool: services.pool,
@@ -38,8 +45,9 @@ export async function wireActivities({ services, config, log, crashPoint }: Opti
     tools,
     offer: createToolOffer({ tools, classes: catalogue.classes, policy: services.policy, log }),
     agents: await readAgents(),
-    prices: await readPrices(config.model.kind),
+    prices: await readPrices(),
     events: services.events,
+    tracing: services.tracing,
     crashPoint,
     today: () => services.clock().toISOString().slice(0, 10),
   }

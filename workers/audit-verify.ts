@@ -1,60 +1,80 @@
-// `npm run audit:verify`: walks every tenant's chain with the public keys alone and names the first broken record.
-import { createPublicKey } from 'node:crypto'
+// `npm run audit:verify`: checks every tenant's chain and names the first broken record; ends with 1 when one is broken.
+// Needs the database only, `DATABASE_URL` or that of the running installation; private keys are not opened.
+import { createPublicKey, type KeyObject } from 'node:crypto'
 import { resolve } from 'node:path'
 import { loadConfig } from '../config/load.ts'
 import { readHeads, readRecords } from '../db/audit.ts'
-import { createPool, type Pool } from '../db/pool.ts'
+import { createPool, type Client, type Pool } from '../db/pool.ts'
 import { listSigningKeys } from '../db/signing-key.ts'
-import { createChainVerifier } from '../gateway/audit-verify.ts'
+import { auditTenantsMax, auditVerifyPageRows } from '../domain/limits.ts'
+import { verifyChain, type StoredRecord } from '../gateway/audit-verify.ts'
 import { readRunFile } from './local/run-file.ts'
-
-const pageRows = 1_000
 
 const config = loadConfig(process.env)
 const url = config.secrets.databaseUrl?.reveal() ?? (await readRunFile(resolve(config.stateDir)))?.databaseUrl
 if (url === undefined) {
-  process.stderr.write('Nothing to verify: set DATABASE_URL or start Gatehouse.\n')
+  process.stderr.write('There is no database to verify: start Gatehouse with `npm start`, or set DATABASE_URL.\n')
   process.exitCode = 1
 } else {
-  const pool = createPool({ url, applicationName: 'audit-verify' })
-  const faults = await verifyAll(pool)
-  await pool.end()
-  process.exitCode = faults === 0 ? 0 : 1
-}
-
-type Keys = Parameters<typeof createChainVerifier>[0]
-type ChainHead = Awaited<ReturnType<typeof readHeads>>[number]
-
-async function verifyAll(pool: Pool): Promise<number> {
-  const rows = (await listSigningKeys(pool)).filter((row) => row.purpose === 'audit')
-  const keys = new Map(rows.map((row) => [row.kid, createPublicKey({ key: row.publicJwk, format: 'jwk' })]))
-  let faults = 0
-  for (const head of await readHeads(pool)) {
-    const { count, fault } = await verifyChain(pool, head, keys)
-    if (fault !== null) faults += 1
-    const line =
-      fault === null
-        ? `ok      ${head.tenant}  ${count} records verified`
-        : `BROKEN  ${head.tenant}  at record ${count + 1}: ${fault}`
-    process.stdout.write(`${line}\n`)
+  const pool = createPool({ url, connectionsMax: 2, applicationName: 'gatehouse-audit-verify' })
+  try {
+    if (!(await verifyAll(pool))) process.exitCode = 1
+  } finally {
+    await pool.end()
   }
-  return faults
 }
 
-// Counts the records that hold; the first that does not is the next.
-async function verifyChain(pool: Pool, head: ChainHead, keys: Keys): Promise<{ count: number; fault: string | null }> {
-  const verifier = createChainVerifier(keys)
-  let count = 0
-  for (;;) {
-    const page = await readRecords(pool, { tenant: head.tenant, afterSeq: BigInt(count), limit: pageRows })
-    for (const record of page) {
-      const fault = verifier.next(record.body, BigInt(count + 1))
-      if (fault !== null) return { count, fault }
-      count += 1
+// One snapshot of everything: chains grow while they are read, and a head must be compared with its own records.
+async function verifyAll(pool: Pool): Promise<boolean> {
+  const client = await pool.connect()
+  try {
+    await client.query('BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY')
+    return await verifyChains(client)
+  } finally {
+    client.release(true)
+  }
+}
+
+async function verifyChains(client: Client): Promise<boolean> {
+  const publicKeys = await readPublicKeys(client)
+  let [chains, records, broken] = [0, 0, 0]
+  for await (const { tenant, head } of everyChain(client)) {
+    const verified = await verifyChain(recordsOf(client, tenant), { publicKeys, tenant, head })
+    chains += 1
+    if (verified.ok) records += verified.count
+    else {
+      broken += 1
+      process.stdout.write(`tenant ${tenant}: broken at record ${verified.firstBrokenSeq}: ${verified.reason}\n`)
     }
-    if (page.length === pageRows) continue
-    // The head says how long the chain is: records cut off at its end are missed here.
-    const whole = BigInt(count) === head.seq && verifier.head().sha256 === head.sha256
-    return { count, fault: whole ? null : 'the chain ends before its head' }
+  }
+  if (broken === 0) process.stdout.write(`Verified: ${chains} chains with ${records} records are ok.\n`)
+  else process.stdout.write(`Broken: ${broken} of ${chains} chains.\n`)
+  return broken === 0
+}
+
+async function readPublicKeys(client: Client): Promise<ReadonlyMap<string, KeyObject>> {
+  const rows = (await listSigningKeys(client)).filter((row) => row.purpose === 'audit')
+  return new Map(rows.map((row) => [row.kid, createPublicKey({ key: row.publicJwk, format: 'jwk' })]))
+}
+
+async function* everyChain(client: Client): AsyncGenerator<Awaited<ReturnType<typeof readHeads>>[number]> {
+  let afterTenant = ''
+  for (;;) {
+    const page = await readHeads(client, { afterTenant, limit: auditTenantsMax })
+    yield* page
+    const last = page.at(-1)
+    if (!last || page.length < auditTenantsMax) return
+    afterTenant = last.tenant
+  }
+}
+
+async function* recordsOf(client: Client, tenant: string): AsyncGenerator<StoredRecord> {
+  let afterSeq = 0
+  for (;;) {
+    const page = await readRecords(client, { tenant, afterSeq, limit: auditVerifyPageRows })
+    yield* page
+    const last = page.at(-1)
+    if (!last || page.length < auditVerifyPageRows) return
+    afterSeq = last.seq
   }
 }

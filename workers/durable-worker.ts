@@ -1,37 +1,46 @@
 // Runs the Temporal workers of one process: workflows and the activity queues of its roles.
-import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker'
+import {
+  DefaultLogger,
+  NativeConnection,
+  Runtime,
+  Worker,
+  type WorkerOptions,
+  type WorkflowBundleOption,
+} from '@temporalio/worker'
 import type { CrashPoint } from '../activities/deps.ts'
 import type { TemporalSettings } from '../config/temporal.ts'
 import { readTemporalSettings } from './files.ts'
 import { wireActivities } from './activities.ts'
 import type { ProcessContext } from './process.ts'
 import { assemble } from './services.ts'
-import { bundleWorkflows, dataConverterOf } from './temporal.ts'
+import { payloadCodecOf, temporalPlugins, workflowBundle } from './temporal.ts'
 
 const cachedWorkflowsMax = 1_000
 
-/** Polls until the signal aborts, then drains. `crashPoint` is nothing in production. */
-export async function runDurable(
-  { config, log, signal, ready }: ProcessContext,
-  crashPoint: (name: CrashPoint) => void,
-): Promise<void> {
+export type DurableParts = {
+  /** Nothing in production; suites end the process here. */
+  readonly crashPoint: (name: CrashPoint) => void
+  /** Made at start, or taken from the build, when absent. */
+  readonly bundle?: WorkflowBundleOption
+}
+
+/** Polls until the signal aborts, then drains. */
+export async function runDurable({ config, log, signal, ready }: ProcessContext, parts: DurableParts): Promise<void> {
   const address = config.temporal.address
   if (address === undefined) throw new Error('TEMPORAL_ADDRESS is not set; `npm start` sets it.')
   Runtime.install({
     logger: new DefaultLogger('WARN', ({ level, message, meta }) => log.warn({ level, meta }, message)),
     shutdownSignals: [], // the frame of the process decides
   })
-  const [services, settings, bundle] = await Promise.all([
-    assemble({ config, log, name: 'durable' }),
-    readTemporalSettings(),
-    bundleWorkflows(),
-  ])
-  const { activities, tools } = await wireActivities({ services, config, log, crashPoint })
+  const [services, settings] = await Promise.all([assemble({ config, log, name: 'durable' }), readTemporalSettings()])
+  const plugins = temporalPlugins({ codec: payloadCodecOf(services.seal), tracing: services.tracing })
+  const bundle = parts.bundle ?? (await workflowBundle(plugins))
+  const { activities, tools } = await wireActivities({ services, config, log, crashPoint: parts.crashPoint })
   const connection = await NativeConnection.connect({ address })
   const common: Omit<WorkerOptions, 'taskQueue'> = {
     connection,
     namespace: config.temporal.namespace,
-    dataConverter: dataConverterOf(services.seal),
+    plugins,
     shutdownGraceTime: config.environment === 'production' ? '60 seconds' : '5 seconds',
     shutdownForceTime: config.environment === 'production' ? '90 seconds' : '7 seconds',
   }

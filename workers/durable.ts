@@ -2,4 +2,4 @@
 import { runDurable } from './durable-worker.ts'
 import { runProcess } from './process.ts'
 
-await runProcess('durable', (context) => runDurable(context, () => undefined))
+await runProcess('durable', (context) => runDurable(context, { crashPoint: () => undefined }))

@@ -8,11 +8,14 @@ import {
   continueAsNew,
   executeChild,
   isCancellation,
+  proxyActivities,
   setCurrentDetails,
   setHandler,
+  upsertSearchAttributes,
   workflowInfo,
 } from '@temporalio/workflow'
-import { rememberedUpdatesMax, turnQueueMax } from '../domain/limits.ts'
+import type { TurnActivities } from '../activities/turn.ts'
+import { rememberedUpdatesMax, turnQueueMax, turnStepsMax } from '../domain/limits.ts'
 import {
   cancelTurn,
   closeSession,
@@ -22,16 +25,21 @@ import {
   submitTurn,
   turnUpdateId,
   turnWorkflowId,
+  type AgentTurn,
   type SessionState,
   type TurnRef,
 } from './contract.ts'
+import { ledgerSteps } from './retry.ts'
+
+const { failTurn } = proxyActivities<TurnActivities>(ledgerSteps)
 
 type Mailbox = {
   queue: TurnRef[]
   remembered: string[]
   turns: number
   current: TurnRef | null
-  closed: boolean
+  /** Why it closes; null while it is open. */
+  closedAs: 'session-closed' | 'revoked' | null
   draining: boolean
   running: CancellationScope | null
 }
@@ -42,36 +50,53 @@ export async function chatSession(state: SessionState): Promise<void> {
     remembered: [...state.remembered],
     turns: state.turns,
     current: null,
-    closed: false,
+    closedAs: null,
     draining: false,
     running: null,
   }
   const view = (): SessionState => ({ ...state, queue: box.queue, remembered: box.remembered, turns: box.turns })
   setHandler(submitTurn, (turn) => accept(box, turn), { validator: (turn) => refuse(box, turn) })
   setHandler(cancelTurn, ({ turnId }) => cancel(box, turnId))
-  setHandler(revoked, () => close(box))
-  setHandler(closeSession, () => close(box))
+  setHandler(revoked, (_fact) => close(box, 'revoked'))
+  setHandler(closeSession, () => close(box, 'session-closed'))
   setHandler(sessionView, () => ({ ...view(), current: box.current }))
+  try {
+    await serve(box, state, view)
+  } catch (error) {
+    if (!isCancellation(error)) throw error // also the way out to the next run
+    box.closedAs ??= 'session-closed'
+  }
+  await CancellationScope.nonCancellable(() => windUp(box))
+}
 
-  while (!box.closed) {
+async function serve(box: Mailbox, state: SessionState, view: () => SessionState): Promise<void> {
+  while (box.closedAs === null) {
     setCurrentDetails('Waiting for the next turn.')
-    await condition(() => box.queue.length > 0 || box.closed)
-    const next = box.closed ? undefined : box.queue.shift()
+    await condition(() => box.queue.length > 0 || box.closedAs !== null)
+    const next = box.closedAs === null ? box.queue.shift() : undefined
     if (next) await runTurn(state, box, next)
-    if (!box.closed && mustRollOver(state, box)) {
+    if (box.closedAs === null && mustRollOver(state, box)) {
       box.draining = true // validators refuse from here on, so nothing arrives between the last look and the new run
       await condition(allHandlersFinished)
-      await continueAsNew<typeof chatSession>({ ...view(), turns: 0 })
+      if (box.closedAs === null) await continueAsNew<typeof chatSession>({ ...view(), turns: 0 })
     }
   }
+}
+
+// Turns that never ran give back what was reserved for them.
+async function windUp(box: Mailbox): Promise<void> {
+  const code = box.closedAs ?? 'session-closed'
+  setCurrentDetails(`Closing: ${code}.`)
+  for (const turn of box.queue.splice(0)) await failTurn({ ...turn, code })
   await condition(allHandlersFinished)
+  upsertSearchAttributes({ State: ['closed'] })
 }
 
 const open = (box: Mailbox) => box.queue.length + (box.current === null ? 0 : 1)
 
 // Synchronous and read-only, as a validator must be: a rejected promise would count as acceptance.
 function refuse(box: Mailbox, turn: TurnRef): void {
-  if (box.closed) throw ApplicationFailure.nonRetryable('The session is closed.', 'session-closed')
+  if (box.closedAs !== null) throw ApplicationFailure.nonRetryable('The session is closed.', 'session-closed')
   if (box.remembered.includes(turnUpdateId(turn))) return
   if (box.draining) throw ApplicationFailure.nonRetryable('The session is rolling over.', 'session-draining')
   if (open(box) > turnQueueMax) throw ApplicationFailure.nonRetryable('Too many turns wait.', 'turn-queue-full')
@@ -86,12 +111,15 @@ function accept(box: Mailbox, turn: TurnRef): { position: number } {
   return { position: open(box) }
 }
 
-function cancel(box: Mailbox, turnId: string): void {
-  if (box.current?.turnId === turnId) box.running?.cancel()
+async function cancel(box: Mailbox, turnId: string): Promise<void> {
+  if (box.current?.turnId === turnId) return box.running?.cancel()
+  const waiting = box.queue.filter((turn) => turn.turnId === turnId)
+  box.queue = box.queue.filter((turn) => turn.turnId !== turnId)
+  for (const turn of waiting) await failTurn({ ...turn, code: 'turn-cancelled' })
 }
 
-function close(box: Mailbox): void {
-  box.closed = true
+function close(box: Mailbox, as: NonNullable<Mailbox['closedAs']>): void {
+  box.closedAs ??= as
   box.running?.cancel()
 }
 
@@ -99,34 +127,35 @@ async function runTurn(state: SessionState, box: Mailbox, turn: TurnRef): Promis
   const scope = new CancellationScope()
   Object.assign(box, { current: turn, running: scope, turns: box.turns + 1 })
   setCurrentDetails(`Turn ${box.turns} is running.`)
-  const { labels } = state
   try {
-    await scope.run(() =>
-      executeChild('agentTurn', {
-        workflowId: turnWorkflowId({ sessionId: labels.sessionId, ...turn }),
-        taskQueue: queues.durable,
-        workflowIdReusePolicy: 'REJECT_DUPLICATE',
-        parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
-        workflowTaskTimeout: '5 seconds', // how long a dead worker keeps a turn waiting
-        args: [{ ...turn, labels, stepsMax: labels.stepsMax }],
-        staticSummary: 'One turn: model and tools',
-        searchAttributes: {
-          SessionId: [labels.sessionId],
-          TenantId: [labels.tenantId],
-          WalletId: [labels.walletId],
-          AgentId: [labels.agentId],
-          RunKind: ['turn'],
-          State: ['running'],
-          RevocationScope: [...labels.revocationScopes],
-        },
-      }),
-    )
+    await scope.run(() => runChild(state, turn))
   } catch (error) {
-    // A turn tells its failures itself; what arrives here is a cancel, or a child that could not be started again.
-    if (!isCancellation(error) && !(error instanceof Error)) throw error
+    // A turn tells its own end. Here it never began, or was killed: its rows are closed for it.
+    const code = isCancellation(error) ? 'turn-cancelled' : 'internal'
+    await CancellationScope.nonCancellable(() => failTurn({ ...turn, code }))
   } finally {
     Object.assign(box, { current: null, running: null })
   }
+}
+
+function runChild({ labels }: SessionState, turn: TurnRef): Promise<void> {
+  return executeChild<AgentTurn>('agentTurn', {
+    workflowId: turnWorkflowId({ sessionId: labels.sessionId, ...turn }),
+    taskQueue: queues.durable,
+    workflowIdReusePolicy: 'REJECT_DUPLICATE',
+    parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+    args: [{ ...turn, labels, stepsMax: turnStepsMax }],
+    staticSummary: 'One turn: model and tools',
+    searchAttributes: {
+      SessionId: [labels.sessionId],
+      TenantId: [labels.tenantId],
+      WalletId: [labels.walletId],
+      AgentId: [labels.agentId],
+      RunKind: ['turn'],
+      State: ['running'],
+      RevocationScope: [...labels.revocationScopes],
+    },
+  })
 }
 
 function mustRollOver(state: SessionState, box: Mailbox): boolean {

@@ -1,3 +1,4 @@
 // The bundle's entry: every exported function is a workflow type.
 export { agentTurn } from './agent-turn.ts'
+export { canary } from './canary.ts'
 export { chatSession } from './chat-session.ts'

@@ -1,23 +1,37 @@
 // Named retry policies of the activities, each with its reason.
 import type { ActivityOptions } from '@temporalio/common'
+import { modelAttemptsMax, toolAttemptsMax } from '../domain/limits.ts'
 import { queues } from './contract.ts'
 
 /** A model call may fail for minutes at the vendor; `Retry-After` arrives as the next delay. Heartbeats show a cancel. */
 export const modelCalls: ActivityOptions = {
   taskQueue: queues.llm,
   startToCloseTimeout: '10 minutes',
-  heartbeatTimeout: '5 seconds',
+  heartbeatTimeout: '10 seconds',
   cancellationType: 'WAIT_CANCELLATION_COMPLETED', // what was streamed is recorded and billed
-  retry: { maximumAttempts: 5, initialInterval: '1 second', maximumInterval: '60 seconds', backoffCoefficient: 2 },
+  retry: {
+    maximumAttempts: modelAttemptsMax,
+    initialInterval: '1 second',
+    maximumInterval: '60 seconds',
+    backoffCoefficient: 2,
+  },
+  summary: 'The model answers',
 }
 
-/** A read may be repeated; refusals are final by their type. */
-export const toolReads: ActivityOptions = {
+/** A read may be repeated; refusals are final by their type. A write that was begun is never repeated: the activity
+ * finds its attempt and tells the model that nobody knows. */
+export const toolCalls: ActivityOptions = {
   taskQueue: queues.tools,
   startToCloseTimeout: '75 seconds',
-  heartbeatTimeout: '5 seconds',
+  heartbeatTimeout: '10 seconds',
   cancellationType: 'WAIT_CANCELLATION_COMPLETED',
-  retry: { maximumAttempts: 3, initialInterval: '1 second', maximumInterval: '10 seconds', backoffCoefficient: 2 },
+  retry: {
+    maximumAttempts: toolAttemptsMax,
+    initialInterval: '1 second',
+    maximumInterval: '10 seconds',
+    backoffCoefficient: 2,
+  },
+  summary: 'A tool runs',
 }
 
 /** Rows of our own database: repeated until it is there again, because money and answers hang on them. */
@@ -25,4 +39,5 @@ export const ledgerSteps: ActivityOptions = {
   taskQueue: queues.ledger,
   startToCloseTimeout: '10 seconds',
   retry: { initialInterval: '100 milliseconds', maximumInterval: '30 seconds', backoffCoefficient: 2 },
+  summary: 'The turn is closed',
 }

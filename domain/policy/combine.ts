@@ -37,9 +37,9 @@ export type Question = {
 
 /** Answers one question by the active policy. Pure: same question and policy, same decision. */
 export function decide(policy: PolicySet, question: Question): Decision {
-  const matched = policy.rules.filter(
-    (rule) => rule.phases.includes(question.facts.phase) && matches(rule.match, question),
-  )
+  const matched = policy.rules
+    .filter((rule) => rule.phases.includes(question.facts.phase) && matches(rule.match, question))
+    .toSorted(byName) // the order in which rules are written never shows
   const base = { policyId: policy.policyId, version: policy.version, epoch: policy.epoch }
   const of = (kind: RuleEffect['kind']) => matched.filter((rule) => rule.effect.kind === kind)
   const made = (rules: readonly Rule[], fallback: string): Made => ({
@@ -52,7 +52,9 @@ export function decide(policy: PolicySet, question: Question): Decision {
   const hard = denies.filter((rule) => rule.effect.kind === 'deny' && rule.effect.hard)
   if (hard.length > 0) return { kind: 'deny', hard: true, ...made(hard, '') }
   if (denies.length > 0) return { kind: 'deny', hard: false, ...made(denies, '') }
-  const requires = of('require').filter((rule) => !isMet(rule.effect, question.principal))
+  const requires = of('require')
+    .filter((rule) => !isMet(rule.effect, question.principal))
+    .toSorted((a, b) => strengthOf(b.effect) - strengthOf(a.effect))
   const first = requires[0]
   if (first?.effect.kind === 'require') {
     return { kind: 'require', requirement: first.effect.requirement, ...made(requires, '') }
@@ -60,6 +62,18 @@ export function decide(policy: PolicySet, question: Question): Decision {
   const allows = of('allow')
   if (allows.length === 0) return { kind: 'deny', hard: false, ...made([], 'No rule allows this.') }
   return { kind: 'allow', obligations: obligationsOf(matched), ...made(allows, '') }
+}
+
+function byName(a: Rule, b: Rule): number {
+  if (a.id === b.id) return a.source < b.source ? -1 : Number(a.source > b.source)
+  return a.id < b.id ? -1 : 1
+}
+
+// The requirement that asks for most is named first: a person, then a fresh proof, then a better credential.
+function strengthOf(effect: RuleEffect): number {
+  if (effect.kind !== 'require') return 0
+  if (effect.requirement === 'assurance') return effect.assurance ?? 3
+  return effect.requirement === 'step-up' ? 4 : 5
 }
 
 function obligationsOf(matched: readonly Rule[]): Obligation[] {

@@ -1,162 +1,176 @@
+// decide(): its order of effects, and what must hold for any set of rules.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { compilePolicy } from '../../config/policy.ts'
-import { decide, type PolicySet, type Question } from '../../domain/policy/combine.ts'
-import type { Principal } from '../../domain/principal.ts'
-import { classifyTool, effectClasses, type EffectClass } from '../../domain/tool.ts'
-import { firstRevoked, mergeGates } from '../../domain/revocation.ts'
-import { permits } from '../../domain/permission.ts'
-import { readPolicy } from '../../workers/files.ts'
+import { covers, decide, type Question } from '../../domain/policy/combine.ts'
+import type { Rule, RuleEffect, RuleMatch } from '../../domain/policy/rule.ts'
+import { effectClasses } from '../../domain/tool.ts'
+import { personWith, policyOf, ruleOf } from '../gateway/fixture.ts'
 
-const wallet = '0x00000000000000000000000000000000000000aa'
+const [mine, theirs] = ['0x00000000000000000000000000000000000000aa', '0x00000000000000000000000000000000000000bb']
 
-const principal = (agent: boolean, roles: Principal['roles'] = ['owner']): Principal => ({
-  tenant: wallet,
-  subject: { kind: 'human', id: wallet },
-  wallet,
-  walletId: 1n,
-  actorChain: agent ? [{ kind: 'agent', id: 'assistant' }] : [],
-  scopes: [],
-  roles,
-  permissions: ['*:*'],
-  proof: { kind: 'none' },
-  assurance: 1,
-  sessionIds: { usid: 'u' },
-  gate: [],
-  tokenId: 't',
-  expiresAt: new Date(),
-})
-
-const call = (effectClass: EffectClass, agent: boolean, owner: string | null = wallet): Question => ({
-  principal: principal(agent),
+const question = (over: Partial<Question> = {}): Question => ({
+  principal: personWith({}),
   session: null,
   action: 'tool.call',
-  resource: { kind: 'tool', name: 'workbench/x', effectClass, owner },
+  resource: { kind: 'tool', name: 'notes/get_note', effectClass: 'read', owner: mine },
   facts: { phase: 'call', arguments: null },
+  ...over,
 })
 
-test('the default policy: destructive never, agent writes by approval, reads for the owner, nothing for strangers', async () => {
-  const policy = await readPolicy()
-  expect(decide(policy, call('destructive', true))).toMatchObject({
-    kind: 'deny',
-    hard: true,
-    ruleIds: ['destructive-never'],
+// Few values, so that generated rules and questions meet.
+const optional = <T>(values: fc.Arbitrary<T>) => fc.option(values, { nil: undefined, freq: 2 })
+const some = <T>(...values: T[]) => optional(fc.subarray(values, { minLength: 1 }))
+const present = (match: Record<string, unknown>): RuleMatch =>
+  Object.fromEntries(Object.entries(match).filter(([, value]) => value !== undefined))
+
+const anyMatch = fc
+  .record({
+    actions: some('tool.call' as const, 'tool.list' as const),
+    resources: some('tool:notes/get_note', 'tool:notes/*', 'tool:*', 'tool:other/get'),
+    classes: some(...effectClasses),
+    actors: optional(fc.constantFrom('some' as const, 'none' as const)),
+    wallets: some(mine, theirs),
+    tenants: some('t1', 't2'),
+    roles: some('owner', 'operator'),
+    owner: optional(fc.boolean()),
   })
-  expect(decide(policy, call('destructive', false))).toMatchObject({ kind: 'deny', hard: true })
-  expect(decide(policy, call('write', true))).toMatchObject({
-    kind: 'require',
-    requirement: 'approval',
-    ruleIds: ['agent-writes-need-approval'],
-  })
-  expect(decide(policy, call('write', false))).toMatchObject({ kind: 'deny' })
-  expect(decide(policy, call('read', true))).toMatchObject({ kind: 'allow' })
-  expect(decide(policy, call('read', true, '0xother'))).toMatchObject({ kind: 'deny' })
-})
+  .map(present)
 
-test('a named write tool may be allowed to a named person, and not to an agent', async () => {
-  const base = await readPolicy()
-  const rule = `policy: own\nversion: 1\nrules:\n  - { id: maintainer-writes, effect: allow, phases: [call], actions: [tool.call], resources: ["tool:workbench/x"], wallets: ["${wallet}"], actors: none, reason: Mine. }\n`
-  const policy: PolicySet = { ...base, rules: [...base.rules, ...compilePolicy('own.yaml', rule, 1).rules] }
-  expect(decide(policy, call('write', false))).toMatchObject({ kind: 'allow', ruleIds: ['maintainer-writes'] })
-  expect(decide(policy, call('write', true))).toMatchObject({ kind: 'require' })
-})
-
-test.each([
-  ['an unknown key', 'policy: p\nversion: 1\nrules:\n  - { id: a, effect: allow, reason: x, whatever: 1 }', /whatever/],
-  ['an unknown effect', 'policy: p\nversion: 1\nrules:\n  - { id: a, effect: maybe, reason: x }', /effect/],
-  [
-    'a rule written twice',
-    'policy: p\nversion: 1\nrules:\n  - { id: a, effect: allow, reason: x }\n  - { id: a, effect: deny, reason: x }',
-    /twice/,
-  ],
-  [
-    'a bad pattern',
-    'policy: p\nversion: 1\nrules:\n  - { id: a, effect: allow, reason: x, resources: ["*"] }',
-    /kind:name/,
-  ],
-])('a policy with %s is refused with file and place', (_what, text, fault) => {
-  expect(() => compilePolicy('bad.yaml', text, 1)).toThrow(fault)
-  expect(() => compilePolicy('bad.yaml', text, 1)).toThrow(/bad\.yaml/)
-})
-
-const ruleGen = fc.record({
-  effect: fc.constantFrom('never', 'deny', 'allow', 'require-approval'),
-  classes: fc.option(fc.subarray([...effectClasses], { minLength: 1 })),
-  actors: fc.option(fc.constantFrom('some', 'none')),
-})
-const policyGen = fc.array(ruleGen, { maxLength: 6 }).map((rules) =>
-  compilePolicy(
-    'gen.yaml',
-    JSON.stringify({
-      policy: 'gen',
-      version: 1,
-      rules: rules.map((rule, index) => ({
-        id: `r${index}`,
-        reason: 'x',
-        ...Object.fromEntries(Object.entries(rule).filter(([, value]) => value !== null)),
-      })),
-    }),
-    1,
-  ),
+const anyEffect = fc.constantFrom<RuleEffect>(
+  { kind: 'allow' },
+  { kind: 'allow' },
+  { kind: 'deny', hard: false },
+  { kind: 'deny', hard: true },
+  { kind: 'require', requirement: 'approval' },
+  { kind: 'require', requirement: 'assurance', assurance: 2 },
+  { kind: 'limit', calls: 5, periodSeconds: 60 },
 )
-const questionGen = fc
-  .record({ effectClass: fc.constantFrom(...effectClasses), agent: fc.boolean() })
-  .map(({ effectClass, agent }) => call(effectClass, agent))
 
-test('adding a deny never widens access, and the order of rules never matters', () => {
-  fc.assert(
-    fc.property(policyGen, questionGen, ruleGen, (policy, question, extra) => {
-      const deny = compilePolicy(
-        'd.yaml',
-        JSON.stringify({
-          policy: 'd',
-          version: 1,
-          rules: [{ id: 'extra', reason: 'x', effect: 'deny', ...(extra.classes ? { classes: extra.classes } : {}) }],
-        }),
-        1,
-      )
-      const before = decide(policy, question)
-      const after = decide({ ...policy, rules: [...policy.rules, ...deny.rules] }, question)
-      if (before.kind !== 'allow') expect(after.kind).not.toBe('allow')
-      expect(decide({ ...policy, rules: policy.rules.toReversed() }, question).kind).toBe(before.kind)
+const anyRules = fc
+  .array(fc.tuple(anyMatch, anyEffect, fc.constantFrom<Rule['phases']>(['call'], ['list', 'call'], ['list'])), {
+    maxLength: 8,
+  })
+  .map((rules) => rules.map(([match, effect, phases], n) => ({ ...ruleOf(`r${n}`, effect, match), phases })))
+
+const anyQuestion = fc
+  .record({
+    wallet: fc.constantFrom(mine, theirs),
+    tenant: fc.constantFrom('t1', 't2'),
+    roles: fc.subarray(['owner', 'operator'] as const),
+    actorChain: fc.constantFrom([], [{ kind: 'agent' as const, id: 'a' }]),
+    assurance: fc.constantFrom(1 as const, 2 as const),
+    action: fc.constantFrom('tool.call' as const, 'tool.list' as const),
+    name: fc.constantFrom('notes/get_note', 'notes/write', 'other/get'),
+    effectClass: fc.constantFrom(...effectClasses),
+    owner: fc.constantFrom(mine, theirs, null),
+    phase: fc.constantFrom('list' as const, 'call' as const),
+  })
+  .map(({ action, name, effectClass, owner, phase, ...person }) =>
+    question({
+      principal: personWith(person),
+      action,
+      resource: { kind: 'tool', name, effectClass, owner },
+      facts: { phase, arguments: null },
     }),
   )
+
+const anyDeny = fc.tuple(anyMatch, fc.boolean()).map(([match, hard]) => ruleOf('added', { kind: 'deny', hard }, match))
+
+const rank = { deny: 0, require: 1, allow: 2 } as const
+
+test('denies what no rule allows, and names no rule', () => {
+  expect(decide(policyOf(), question())).toMatchObject({ kind: 'deny', hard: false, ruleIds: [] })
 })
 
 test.each([
-  ['get_sum', undefined, {}, 'read'],
-  ['deleteUserNote', undefined, {}, 'destructive'],
-  ['get_and_purge', undefined, {}, 'destructive'],
-  ['send_mail', undefined, {}, 'write'],
-  ['send_mail', 'read', {}, 'read'],
-  ['get_sum', 'read', { readOnlyHint: false }, 'write'],
-  ['send_mail', 'write', { readOnlyHint: true }, 'write'],
-  ['get_sum', undefined, { destructiveHint: true }, 'destructive'],
-  ['', undefined, {}, 'write'],
-] as const)('%s with class %s and hints %j is %s', (name, catalogue, hints, expected) => {
-  expect(classifyTool(name, catalogue, hints)).toBe(expected)
-})
-
-test('the oldest epoch of a scope wins, and a greater one revokes', () => {
-  const gate = mergeGates(
-    [{ scope: 'b', epoch: 3 }],
+  [
+    'a hard deny beats a deny',
     [
-      { scope: 'a', epoch: 0 },
-      { scope: 'b', epoch: 1 },
+      { kind: 'deny', hard: false },
+      { kind: 'deny', hard: true },
     ],
-  )
-  expect(gate).toEqual([
-    { scope: 'a', epoch: 0 },
-    { scope: 'b', epoch: 1 },
-  ])
-  expect(firstRevoked(gate, (scope) => (scope === 'b' ? 1 : 0))).toBeUndefined()
-  expect(firstRevoked(gate, (scope) => (scope === 'b' ? 2 : 0))).toBe('b')
+    'deny',
+    ['r1'],
+  ],
+  [
+    'a deny beats a requirement',
+    [
+      { kind: 'require', requirement: 'approval' },
+      { kind: 'deny', hard: false },
+    ],
+    'deny',
+    ['r1'],
+  ],
+  [
+    'a requirement beats an allow',
+    [{ kind: 'allow' }, { kind: 'require', requirement: 'approval' }],
+    'require',
+    ['r1'],
+  ],
+  ['two allows are both named', [{ kind: 'allow' }, { kind: 'allow' }], 'allow', ['r0', 'r1']],
+] as const)('%s', (...[, effects, kind, ruleIds]) => {
+  const rules = effects.map((effect, n) => ruleOf(`r${n}`, effect))
+  expect(decide(policyOf(...rules), question())).toMatchObject({
+    kind,
+    ruleIds,
+    policyId: 'test',
+    version: 3,
+    epoch: 7,
+  })
 })
 
-test('permissions match by namespace and action, and an empty list never withdraws', () => {
-  expect(permits(['chat:*'], 'chat:send')).toBe(true)
-  expect(permits(['chat:*'], 'wallet:read')).toBe(false)
-  expect(permits(['*:read'], 'wallet:read')).toBe(true)
-  expect(permits([], 'chat:send')).toBe(true)
-  expect(permits([], 'withdraw:create')).toBe(false)
+test('an assurance is met by the credential; an approval never is', () => {
+  const wants = (requirement: 'approval' | 'assurance') =>
+    policyOf(ruleOf('allow', { kind: 'allow' }), ruleOf('want', { kind: 'require', requirement, assurance: 2 }))
+  const strong = question({ principal: personWith({ assurance: 3 }) })
+  expect(decide(wants('assurance'), question()).kind).toBe('require')
+  expect(decide(wants('assurance'), strong).kind).toBe('allow')
+  expect(decide(wants('approval'), strong).kind).toBe('require')
+})
+
+test('of several requirements the strongest is named', () => {
+  const rules = (['assurance', 'approval', 'step-up'] as const).map((requirement, n) =>
+    ruleOf(`r${n}`, { kind: 'require', requirement }),
+  )
+  expect(decide(policyOf(...rules), question())).toMatchObject({ requirement: 'approval', ruleIds: ['r1', 'r2', 'r0'] })
+})
+
+test('a pattern is exact or ends in a star', () => {
+  expect(covers('tool:a/get', 'tool:a/get_all')).toBe(false)
+  expect(covers('tool:a/*', 'tool:ab/get')).toBe(false)
+  expect(covers('tool:a/*', 'tool:a/get')).toBe(true)
+})
+
+test('adding a deny never widens access', () => {
+  fc.assert(
+    fc.property(anyRules, anyDeny, anyQuestion, (rules, deny, asked) => {
+      const before = decide(policyOf(...rules), asked)
+      const after = decide(policyOf(...rules, deny), asked)
+      expect(rank[after.kind]).toBeLessThanOrEqual(rank[before.kind])
+    }),
+    { numRuns: 2_000 },
+  )
+})
+
+test('the order of rules never matters', () => {
+  fc.assert(
+    fc.property(
+      anyRules.chain((rules) => fc.tuple(fc.constant(rules), fc.shuffledSubarray(rules, { minLength: rules.length }))),
+      anyQuestion,
+      ([rules, shuffled], asked) => {
+        expect(decide(policyOf(...shuffled), asked)).toEqual(decide(policyOf(...rules), asked))
+      },
+    ),
+    { numRuns: 2_000 },
+  )
+})
+
+test('an allow needs an allowing rule that matches', () => {
+  fc.assert(
+    fc.property(anyRules, anyQuestion, (rules, asked) => {
+      const withoutAllows = rules.filter((rule) => rule.effect.kind !== 'allow')
+      expect(decide(policyOf(...withoutAllows), asked).kind).not.toBe('allow')
+    }),
+    { numRuns: 500 },
+  )
 })

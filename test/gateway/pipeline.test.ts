@@ -1,221 +1,288 @@
-// The pipeline on a real database: what is refused leaves a record and nothing else, what runs is before or after each
-// revocation, and the chain of records names the first one that was touched.
-import { createPublicKey, randomUUID } from 'node:crypto'
+// The pipeline on a real database: what it refuses, what it records, and that an attempt and a revocation are never
+// beside each other.
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { createSeal } from '../../crypto/seal.ts'
-import { openWallet } from '../../db/identity.ts'
-import { createListener } from '../../db/pool.ts'
-import { readRecords } from '../../db/audit.ts'
+import { createHash, randomUUID } from 'node:crypto'
+import { canonicalJson } from '../../crypto/portable/canonical-json.ts'
 import { revokeScopes } from '../../db/revocation.ts'
-import type { EffectClass } from '../../domain/tool.ts'
-import { createAuditSealer, type AuditSealer } from '../../gateway/audit-sealer.ts'
-import { createChainVerifier } from '../../gateway/audit-verify.ts'
-import type { Call, Pipeline } from '../../gateway/call.ts'
-import { createEpochs, type LiveEpochs } from '../../gateway/epochs.ts'
-import { createPipeline } from '../../gateway/pipeline.ts'
-import { createSigningKeys, type SigningKeys } from '../../gateway/signing-keys.ts'
-import { createEvents } from '../../telemetry/events.ts'
-import { createLogger } from '../../telemetry/log.ts'
-import { createMetrics } from '../../telemetry/metrics.ts'
-import { readPolicy } from '../../workers/files.ts'
+import { GatewayError, InvariantError } from '../../domain/errors.ts'
+import type { Principal } from '../../domain/principal.ts'
+import type { LiveEpochs } from '../../gateway/epochs.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import {
+  allowAll,
+  createPerson,
+  fund,
+  holdOf,
+  openGateway,
+  policyOf,
+  recordsOf,
+  ruleOf,
+  toolCall,
+  type Gateway,
+} from './fixture.ts'
 
 let database: TestDatabase
-let epochs: LiveEpochs
-let sealer: AuditSealer
-let keys: SigningKeys
-let pipeline: Pipeline
-let walletId: bigint
-const wallet = '0x00000000000000000000000000000000000000aa'
-let isFresh = () => true
+let gateway: Gateway
 
 beforeAll(async () => {
   database = await createTestDatabase()
-  const { pool } = database
-  const log = createLogger({ level: 'silent', name: 'test' })
-  keys = await createSigningKeys({ pool, seal: createSeal(Buffer.alloc(32, 7)), clock: () => new Date() })
-  epochs = await createEpochs({ pool, listener: () => createListener(database.url), log })
-  sealer = createAuditSealer({ pool, keys, log })
-  const policy = await readPolicy()
-  const events = createEvents(log, createMetrics())
-  pipeline = createPipeline({
-    pool,
-    epochs: { ...epochs, isFresh: () => isFresh() },
-    policy: { current: () => policy },
-    sealer,
-    events,
-    traceId: () => null,
-  })
-  walletId = await openWallet(pool, wallet)
+  gateway = await openGateway(database)
 })
+
 afterAll(async () => {
-  await sealer[Symbol.asyncDispose]()
-  await epochs[Symbol.asyncDispose]()
-  await database[Symbol.asyncDispose]()
+  await gateway?.[Symbol.asyncDispose]()
+  await database?.[Symbol.asyncDispose]()
 })
 
-type Wanted = {
-  readonly tenant?: string
-  readonly effectClass?: EffectClass
-  readonly session?: string
-  readonly model?: boolean
+const never = async (): Promise<never> => {
+  throw new Error('This effect must not run.')
+}
+const answering = async () => ({ value: 'fine', output: { text: 'fine' } })
+
+/** A feed that never heard of anything and says how old it is. */
+const deafFeed = (fresh: boolean): LiveEpochs => ({
+  epochOf: () => 0,
+  isFresh: () => fresh,
+  watch: () => ({ signal: new AbortController().signal, release: () => undefined }),
+  refresh: async () => undefined,
+  [Symbol.asyncDispose]: async () => undefined,
+})
+
+async function sealed(principal: Principal, from = gateway) {
+  await from.sealer.drain()
+  return recordsOf(database.pool, principal.tenant)
 }
 
-function callFor({ tenant = 'demo', effectClass = 'read', session = randomUUID(), model = false }: Wanted): Call {
-  return {
-    principal: {
-      tenant,
-      subject: { kind: 'human', id: wallet },
-      wallet,
-      walletId,
-      actorChain: [{ kind: 'agent', id: 'assistant' }],
-      scopes: [],
-      roles: ['owner'],
-      permissions: ['*:*'],
-      proof: { kind: 'none' },
-      assurance: 1,
-      sessionIds: { usid: 'u' },
-      gate: [{ scope: `session:${session}`, epoch: 0 }],
-      tokenId: 't',
-      expiresAt: new Date(Date.now() + 60_000),
-    },
-    session: null,
-    action: model ? 'model.call' : 'tool.call',
-    resource: {
-      kind: model ? 'model' : 'tool',
-      name: model ? 'scripted-1' : 'workbench/x',
-      effectClass,
-      owner: wallet,
-    },
-    facts: { phase: 'call', arguments: { words: 'secret words' } },
-    origin: 'test',
-    effectKey: randomUUID(),
-    attempt: 1,
-    signal: new AbortController().signal,
-  }
-}
+const attemptsOf = async (principal: Principal) =>
+  (
+    await database.pool.query<{ seq: bigint; outcome: string | null; usage: unknown }>(
+      'SELECT seq, outcome, usage FROM attempt WHERE wallet_id = $1 ORDER BY seq',
+      [principal.walletId],
+    )
+  ).rows
 
-async function recordsOf(tenant: string): Promise<Record<string, unknown>[]> {
-  await sealer.drain()
-  return (await readRecords(database.pool, { tenant, afterSeq: 0n, limit: 1_000 })).map(
-    (row) => JSON.parse(row.body) as Record<string, unknown>,
-  )
-}
-
-test('a denial and a wait for approval run nothing and are recorded with their rules', async () => {
-  let ran = 0
-  const effect = async () => {
-    ran += 1
-    return { value: null }
-  }
-  expect(await pipeline.run(callFor({ tenant: 'a', effectClass: 'destructive' }), effect)).toMatchObject({
-    kind: 'refused',
-    code: 'policy-refused',
+test('refuses what a rule denies, and records the rule', async () => {
+  const policy = policyOf(allowAll, ruleOf('no-notes', { kind: 'deny', hard: false }, { resources: ['tool:notes/*'] }))
+  await using strict = await openGateway(database, { policy })
+  const person = await createPerson(database.pool)
+  const answer = await strict.pipeline.run(toolCall(person, 'write'), never)
+  expect(answer).toMatchObject({ kind: 'refused', code: 'policy-refused', decision: { ruleIds: ['no-notes'] } })
+  const [record] = await sealed(person, strict)
+  expect(record).toMatchObject({ status: 'denied', error_code: 'policy-refused', seq: 1, effect_seq: null })
+  expect(record?.policy).toMatchObject({
+    decision: 'deny',
+    policy_id: 'test',
+    version: 3,
+    epoch: 7,
+    rules: ['no-notes'],
   })
-  expect(await pipeline.run(callFor({ tenant: 'a', effectClass: 'write' }), effect)).toMatchObject({ kind: 'held' })
-  expect(ran).toBe(0)
-  expect(await recordsOf('a')).toMatchObject([
-    {
-      status: 'denied',
-      code: 'policy-refused',
-      policy: { decision: 'deny', rules: ['destructive-never'] },
-      act: ['agent:assistant'],
-    },
-    { status: 'held', code: 'approval-required', policy: { decision: 'require' } },
+  expect(await attemptsOf(person)).toEqual([])
+})
+
+test('holds what needs a person, and records that too', async () => {
+  const policy = policyOf(allowAll, ruleOf('ask', { kind: 'require', requirement: 'approval' }, { actors: 'some' }))
+  await using strict = await openGateway(database, { policy })
+  const person = await createPerson(database.pool, { actorChain: [{ kind: 'agent', id: 'assistant' }] })
+  const answer = await strict.pipeline.run(toolCall(person, 'write'), never)
+  expect(answer).toMatchObject({ kind: 'held', decision: { requirement: 'approval', ruleIds: ['ask'] } })
+  const [record] = await sealed(person, strict)
+  expect(record).toMatchObject({ status: 'held', error_code: 'approval-required', policy: { decision: 'require' } })
+  expect(record?.act).toEqual([{ kind: 'agent', id: 'assistant' }])
+})
+
+test.each(['read', 'write'] as const)('refuses a %s call of a revoked session from memory', async (effectClass) => {
+  const person = await createPerson(database.pool)
+  await revokeScopes(database.pool, { scopes: [`session:${person.sessionIds.usid}`], reason: 'lost', by: 'test' })
+  await gateway.epochs.refresh()
+  const answer = await gateway.pipeline.run(toolCall(person, effectClass), never)
+  expect(answer).toMatchObject({ kind: 'refused', code: 'revoked' })
+  expect(await sealed(person)).toMatchObject([{ status: 'refused', error_code: 'revoked' }])
+})
+
+test('refuses a governed call by the database when this process has not heard of the revocation', async () => {
+  await using deaf = await openGateway(database, { epochs: deafFeed(true) })
+  const person = await createPerson(database.pool)
+  const call = toolCall(person, 'write', {
+    resource: { kind: 'tool', name: 'notes/lost_note', effectClass: 'write', owner: person.wallet },
+  })
+  await revokeScopes(database.pool, { scopes: ['tool:notes/lost_note'], reason: 'bad', by: 'test' })
+  const answer = await deaf.pipeline.run(call, never)
+  expect(answer).toMatchObject({ kind: 'refused', code: 'revoked', reason: 'tool:notes/lost_note was revoked.' })
+  expect(await attemptsOf(person)).toEqual([])
+})
+
+test('refuses reads and admissions on a stale feed; governed calls ask the database', async () => {
+  await using stale = await openGateway(database, { epochs: deafFeed(false) })
+  const person = await createPerson(database.pool)
+  expect(await stale.pipeline.run(toolCall(person, 'read'), never)).toMatchObject({ code: 'revocation-feed-stale' })
+  expect(await stale.pipeline.admit(toolCall(person, 'write'))).toMatchObject({ code: 'revocation-feed-stale' })
+  expect(await stale.pipeline.run(toolCall(person, 'write'), answering)).toMatchObject({ kind: 'done' })
+  const records = await sealed(person, stale)
+  expect(records.map(({ status, error_code }) => [status, error_code])).toEqual([
+    ['refused', 'revocation-feed-stale'],
+    ['refused', 'revocation-feed-stale'],
+    ['ok', null],
   ])
 })
 
-test('a record holds digests, never the words', async () => {
-  await pipeline.run(callFor({ tenant: 'b' }), async () => ({ value: 1, output: 'secret answer' }))
-  const [record] = await recordsOf('b')
-  expect(record).toMatchObject({
-    status: 'ok',
-    input_sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
-    output_sha256: expect.stringMatching(/^[0-9a-f]{64}$/),
-  })
-  expect(JSON.stringify(record)).not.toContain('secret')
+test('refuses what the balance does not cover, before the effect', async () => {
+  const person = await createPerson(database.pool)
+  await fund(database.pool, person, 999n)
+  const answer = await gateway.pipeline.run(toolCall(person, 'read', { hold: holdOf(1_000n) }), never)
+  expect(answer).toMatchObject({ kind: 'refused', code: 'insufficient-funds' })
+  expect(await attemptsOf(person)).toEqual([])
+  expect(await sealed(person)).toMatchObject([{ status: 'refused', error_code: 'insufficient-funds' }])
 })
 
-test('an effect that throws is recorded with its code and rethrown', async () => {
-  const failing = pipeline.run(callFor({ tenant: 'c', model: true }), async () => {
-    throw new Error('broke')
-  })
-  await expect(failing).rejects.toThrow('broke')
-  expect(await recordsOf('c')).toMatchObject([{ status: 'error', code: 'internal', effect_seq: expect.any(Number) }])
+test('refuses a call of a try that has ended', async () => {
+  const person = await createPerson(database.pool)
+  const turn = { turnId: randomUUID(), try: 1, step: 1 }
+  const answer = await gateway.pipeline.run(toolCall(person, 'write', { turn }), never)
+  expect(answer).toMatchObject({ kind: 'refused', code: 'turn-cancelled' })
 })
 
-test('a read is refused while the revocation feed is stale; nothing runs', async () => {
-  isFresh = () => false
-  const answer = await pipeline.run(callFor({}), async () => ({ value: 1 }))
-  isFresh = () => true
-  expect(answer).toMatchObject({ kind: 'refused', code: 'revocation-feed-stale' })
+test('treats a hold of another amount, or one that was resolved, as a bug', async () => {
+  const person = await createPerson(database.pool)
+  await fund(database.pool, person, 10_000n)
+  const hold = holdOf(1_000n)
+  await gateway.pipeline.run(toolCall(person, 'write', { hold }), answering)
+  const other = toolCall(person, 'write', { hold: { ...hold, amountMicros: 2_000n } })
+  await expect(gateway.pipeline.run(other, never)).rejects.toThrow(InvariantError)
+  await database.pool.query("SELECT ledger_void($1, $2, 12::smallint, '{}')", [randomUUID(), hold.id])
+  await expect(gateway.pipeline.run(toolCall(person, 'write', { hold }), never)).rejects.toThrow(/hold_resolved/)
 })
 
-test('a revocation aborts what runs and refuses what comes', async () => {
-  const session = randomUUID()
-  const running = pipeline.run(
-    callFor({ session, model: true }),
-    ({ signal }) =>
-      new Promise<never>((_resolve, reject) => signal.addEventListener('abort', () => reject(signal.reason as Error))),
-  )
-  await new Promise((resolve) => setTimeout(resolve, 50))
-  const startedAt = performance.now()
-  await revokeScopes(database.pool, { scopes: [`session:${session}`], reason: 'test', by: 'test' })
-  await expect(running).rejects.toMatchObject({ code: 'revoked' })
-  expect(performance.now() - startedAt).toBeLessThan(1_000)
-  expect(await pipeline.run(callFor({ session }), async () => ({ value: 1 }))).toMatchObject({
-    kind: 'refused',
-    code: 'revoked',
-  })
+test('records an effect that fails with its code, and rethrows the same error', async () => {
+  const person = await createPerson(database.pool)
+  const failure = new GatewayError('upstream-timeout', 'The upstream took too long.')
+  for (const effectClass of ['read', 'write'] as const) {
+    const run = gateway.pipeline.run(toolCall(person, effectClass), async () => Promise.reject(failure))
+    await expect(run).rejects.toBe(failure)
+  }
+  expect(await sealed(person)).toMatchObject([
+    { status: 'error', error_code: 'upstream-timeout', effect_seq: null },
+    { status: 'error', error_code: 'upstream-timeout', effect_seq: expect.any(Number) as number },
+  ])
+  expect(await attemptsOf(person)).toMatchObject([{ outcome: 'upstream-timeout' }])
 })
 
-test('of many attempts against one revocation none that passed has a later number', async () => {
-  for (let round = 0; round < 10; round += 1) {
-    const session = randomUUID()
-    const passed: bigint[] = []
-    const attempts = Array.from({ length: 20 }, () =>
-      pipeline
-        .run(callFor({ session, model: true }), async ({ seq }) => {
-          passed.push(seq ?? 0n)
-          return { value: 1 }
-        })
-        .catch(() => undefined),
+test('aborts a running effect when its scope is revoked, and records the abort', async () => {
+  const person = await createPerson(database.pool)
+  const run = gateway.pipeline.run(toolCall(person, 'write'), async ({ signal }) => {
+    await revokeScopes(database.pool, { scopes: [`wallet:${person.wallet}`], reason: 'stolen', by: 'test' })
+    return new Promise<never>((_resolve, reject) =>
+      signal.addEventListener('abort', () => reject(new Error('socket cut'))),
     )
-    const gate = await revokeScopes(database.pool, { scopes: [`session:${session}`], reason: 'test', by: 'test' })
-    await Promise.all(attempts)
-    expect(passed.filter((seq) => seq > gate)).toEqual([])
-  }
+  })
+  await expect(run).rejects.toMatchObject({ code: 'revoked', message: `wallet:${person.wallet} was revoked.` })
+  expect(await sealed(person)).toMatchObject([{ status: 'error', error_code: 'revoked' }])
+  expect(await attemptsOf(person)).toMatchObject([{ outcome: 'revoked' }])
 })
 
-test('the chain verifies from its public keys alone and names the first record that was touched', async () => {
-  for (let count = 0; count < 6; count += 1)
-    await pipeline.run(callFor({ tenant: 'chain' }), async () => ({ value: count }))
-  await sealer.drain()
-  const rows = await readRecords(database.pool, { tenant: 'chain', afterSeq: 0n, limit: 100 })
-  const bodies = rows.map((row) => row.body)
-  const publicKeys = new Map(
-    keys.publicKeys('audit').map((key) => [key.kid, createPublicKey({ key: key.jwk, format: 'jwk' })]),
-  )
-  const firstBroken = (texts: readonly string[]) => {
-    const verifier = createChainVerifier(publicKeys)
-    const index = texts.findIndex((text, at) => verifier.next(text, BigInt(at + 1)) !== null)
-    return index === -1 ? null : index + 1
-  }
-  expect(bodies).toHaveLength(6)
-  expect(firstBroken(bodies)).toBeNull()
-  expect(firstBroken(bodies.with(2, (bodies[2] ?? '').replace('"status":"ok"', '"status":"no"')))).toBe(3)
-  expect(firstBroken(bodies.toSpliced(3, 1))).toBe(4)
-  expect(firstBroken(bodies.with(1, bodies[4] ?? '').with(4, bodies[1] ?? ''))).toBe(2)
+test('runs nothing when the caller has left already', async () => {
+  const person = await createPerson(database.pool)
+  const gone = new Error('gone')
+  const run = gateway.pipeline.run(toolCall(person, 'write', { signal: AbortSignal.abort(gone) }), never)
+  await expect(run).rejects.toBe(gone)
+  expect(await attemptsOf(person)).toMatchObject([{ outcome: 'internal' }])
 })
 
-test('two sealers at once write one chain without a gap', async () => {
-  const other = createAuditSealer({ pool: database.pool, keys, log: createLogger({ level: 'silent', name: 'other' }) })
-  await Promise.all(
-    Array.from({ length: 60 }, () => pipeline.run(callFor({ tenant: 'two' }), async () => ({ value: 1 }))),
+test('stores rows, attempt and outcome together or not at all', async () => {
+  const person = await createPerson(database.pool)
+  const fault = new Error('no room')
+  const run = gateway.pipeline.run(toolCall(person, 'write'), async () => ({
+    value: null,
+    record: async (client) => {
+      await client.query("INSERT INTO rate_bucket (key, tokens, at) VALUES ('half', 1, now())")
+      throw fault
+    },
+  }))
+  await expect(run).rejects.toBe(fault)
+  expect((await database.pool.query("SELECT 1 FROM rate_bucket WHERE key = 'half'")).rowCount).toBe(0)
+  expect(await sealed(person)).toMatchObject([{ status: 'error', error_code: 'internal' }])
+})
+
+test('answers a governed call with hold, order, usage and hashes on record', async () => {
+  const person = await createPerson(database.pool, { sessionIds: { usid: 'u1', wsid: 'w1', asid: 'a1', msid: 'm1' } })
+  await fund(database.pool, person, 5_000n)
+  const call = toolCall(person, 'write', { hold: holdOf(500n), attempt: 2 })
+  const answer = await gateway.pipeline.run(call, async ({ seq }) => ({
+    ...(await answering()),
+    value: seq,
+    usage: { tokens: 4 },
+  }))
+  const [attempt] = await attemptsOf(person)
+  expect(answer).toMatchObject({ kind: 'done', value: attempt?.seq })
+  expect(attempt).toMatchObject({ outcome: 'ok', usage: { tokens: 4 } })
+  const hash = (value: unknown) => createHash('sha256').update(canonicalJson(value)).digest('hex')
+  expect(await sealed(person)).toMatchObject([
+    {
+      status: 'ok',
+      effect_seq: Number(attempt?.seq),
+      retries: 1,
+      idempotency_key: call.effectKey,
+      input_sha256: hash({ text: 'hello' }),
+      output_sha256: hash({ text: 'fine' }),
+      trace_id: 'ab'.repeat(16),
+      server: 'notes',
+      tool: 'write_note',
+      sub: person.wallet,
+      wallet_id: person.walletId.toString(),
+      usid: 'u1',
+      wsid: 'w1',
+      asid: 'a1',
+      msid: 'm1',
+      prev_sha256: '0'.repeat(64),
+    },
+  ])
+})
+
+test('answers a lean read after its record is written, without an attempt row', async () => {
+  const person = await createPerson(database.pool)
+  expect(await gateway.pipeline.run(toolCall(person, 'read'), answering)).toMatchObject({ kind: 'done', value: 'fine' })
+  const { rowCount } = await database.pool.query(
+    'SELECT 1 FROM audit_pending WHERE tenant = $1 UNION SELECT 1 FROM audit_record WHERE tenant = $1',
+    [person.tenant],
   )
-  await Promise.all([sealer.drain(), other.drain(), sealer.drain(), other.drain()])
-  await other[Symbol.asyncDispose]()
-  const records = await recordsOf('two')
-  expect(records.map((record) => record['seq'])).toEqual(records.map((_record, index) => String(index + 1)))
-  expect(records).toHaveLength(60)
+  expect(rowCount).toBe(1)
+  expect(await attemptsOf(person)).toEqual([])
+})
+
+test('admits without an effect and says so on record', async () => {
+  const person = await createPerson(database.pool)
+  expect(await gateway.pipeline.admit(toolCall(person, 'write'))).toMatchObject({ kind: 'done', value: null })
+  expect(await sealed(person)).toMatchObject([{ status: 'admitted', output_sha256: null, effect_seq: null }])
+})
+
+test('hashes what JSON cannot say, and stores names that a jsonb column cannot', async () => {
+  const person = await createPerson(database.pool)
+  const odd = { text: 'a\ud800b', big: 5n }
+  const call = toolCall(person, 'read', { facts: { phase: 'call', arguments: odd } })
+  const resource = { ...call.resource, name: 'notes/get\0\ud800' }
+  await gateway.pipeline.run({ ...call, resource }, answering)
+  expect(await sealed(person)).toMatchObject([{ tool: 'get\ufffd\ufffd', status: 'ok' }])
+})
+
+test('lets no attempt pass after a revocation, under concurrency', async () => {
+  await using deaf = await openGateway(database, { epochs: deafFeed(true) })
+  for (const round of [1, 2, 3, 4, 5]) {
+    const person = await createPerson(database.pool)
+    const seqs: bigint[] = []
+    let refused = 0
+    const attempt = async () => {
+      const answer = await deaf.pipeline.run(toolCall(person, 'write'), async ({ seq }) => {
+        seqs.push(seq ?? 0n)
+        return { value: null }
+      })
+      if (answer.kind === 'refused') refused += 1
+    }
+    const before = Array.from({ length: 10 * round }, attempt)
+    const revocation = revokeScopes(database.pool, { scopes: [`wallet:${person.wallet}`], reason: 'x', by: 'test' })
+    const after = Array.from({ length: 40 }, attempt)
+    const revokedAt = await revocation
+    await Promise.all([...before, ...after, attempt()])
+    expect(seqs.every((seq) => seq < revokedAt)).toBe(true)
+    expect(refused).toBeGreaterThan(0)
+    expect(seqs.length + refused).toBe(10 * round + 41)
+  }
 })

@@ -7,7 +7,17 @@ export const plan: Readonly<Record<string, readonly string[]>> = {
   contract: ['domain', 'type:schemas', 'npm:@temporalio/workflow'],
   portable: ['domain', 'schemas', 'npm:jose'],
   config: ['domain', 'schemas', 'npm:zod', 'npm:yaml', 'npm:node:util'],
-  telemetry: ['domain', 'type:config', 'npm:pino', 'npm:@opentelemetry/api'],
+  telemetry: [
+    'domain',
+    'type:config',
+    'npm:pino',
+    'npm:@opentelemetry/api',
+    'npm:@opentelemetry/context-async-hooks',
+    'npm:@opentelemetry/core',
+    'npm:@opentelemetry/exporter-trace-otlp-http',
+    'npm:@opentelemetry/resources',
+    'npm:@opentelemetry/sdk-trace-base',
+  ],
   crypto: [
     'domain',
     'schemas',

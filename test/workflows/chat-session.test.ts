@@ -1,165 +1,187 @@
-// The session's behaviour on a real Temporal server, with activities of the suite.
-import { Client, Connection, WithStartWorkflowOperation, WorkflowUpdateFailedError } from '@temporalio/client'
-import { DefaultLogger, NativeConnection, Runtime, Worker, type WorkflowBundleWithSourceMap } from '@temporalio/worker'
+// The session's mailbox against a real Temporal server: what it refuses, what it accepts twice, how it rolls over, how it
+// is cancelled and closed.
 import { randomUUID } from 'node:crypto'
-import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { createSeal } from '../../crypto/seal.ts'
-import { bundleWorkflows, dataConverterOf } from '../../workers/temporal.ts'
-import type { LocalTemporal } from '../../workers/local/temporal.ts'
-import {
-  cancelTurn,
-  closeSession,
-  queues,
-  sessionView,
-  sessionWorkflowId,
-  submitTurn,
-  turnUpdateId,
-  turnWorkflowId,
-  type ChatSession,
-  type TurnRef,
-} from '../../workflows/contract.ts'
+import { Context } from '@temporalio/activity'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { turnQueueMax } from '../../domain/limits.ts'
+import { closeSession, revoked, sessionView, submitTurn } from '../../workflows/contract.ts'
 import { until } from '../support/installation.ts'
-import { startTestTemporal } from '../support/temporal-server.ts'
+import {
+  createBench,
+  labelsOf,
+  sessionHandle,
+  turnHandle,
+  type Activities,
+  type Bench,
+} from '../support/durable-rig.ts'
 
-let server: LocalTemporal
-let connection: Connection
-let client: Client
-let bundle: WorkflowBundleWithSourceMap
-let stop: () => Promise<void>
-const dataConverter = dataConverterOf(createSeal(Buffer.alloc(32, 7)))
-
-/** What the activities of the suite saw and do. */
-const seen = { finished: [] as string[], failed: [] as { turnId: string; code: string }[], hold: false }
-
-const activities = {
-  async callModel({ turnId }: TurnRef) {
-    while (seen.hold) await new Promise((resolve) => setTimeout(resolve, 20))
-    if (turnId.startsWith('bad')) throw new Error('a fault of the activity')
-    return { kind: 'final' }
-  },
-  async callTool() {},
-  async finishTurn({ turnId }: TurnRef) {
-    seen.finished.push(turnId)
-  },
-  async failTurn({ turnId, code }: TurnRef & { code: string }) {
-    seen.failed.push({ turnId, code })
-  },
-}
-
+let bench: Bench
 beforeAll(async () => {
-  Runtime.install({ logger: new DefaultLogger('ERROR'), shutdownSignals: [] })
-  ;[server, bundle] = await Promise.all([startTestTemporal(), bundleWorkflows()])
-  connection = await Connection.connect({ address: server.address })
-  client = new Client({ connection, namespace: 'gatehouse', dataConverter })
-  const native = await NativeConnection.connect({ address: server.address })
-  const common = { connection: native, namespace: 'gatehouse', dataConverter }
-  const workers = await Promise.all([
-    Worker.create({ ...common, taskQueue: queues.durable, workflowBundle: bundle }),
-    ...[queues.llm, queues.tools, queues.ledger].map((taskQueue) =>
-      Worker.create({ ...common, taskQueue, activities }),
-    ),
-  ])
-  const running = workers.map((worker) => worker.run())
-  stop = async () => {
-    workers.forEach((worker) => worker.shutdown())
-    await Promise.all(running)
-    await native.close()
+  bench = await createBench()
+})
+afterAll(async () => bench[Symbol.asyncDispose]())
+
+type Told = { what: string; turnId: string; code?: string }
+
+/** Activities that remember; `hold` keeps every model call open until it is released or cancelled. */
+function fakes(options: { hold?: boolean } = {}) {
+  const told: Told[] = []
+  const waiting: (() => void)[] = []
+  const activities: Activities = {
+    callModel: async ({ turnId }: { turnId: string }) => {
+      told.push({ what: 'model', turnId })
+      if (options.hold === true) {
+        const context = Context.current()
+        const beat = setInterval(() => context.heartbeat(), 50)
+        const released = new Promise<void>((resolve) => waiting.push(resolve))
+        await Promise.race([released, context.cancelled]).finally(() => clearInterval(beat))
+      }
+      return { kind: 'final' }
+    },
+    finishTurn: async ({ turnId }: { turnId: string }) => void told.push({ what: 'done', turnId }),
+    failTurn: async ({ turnId, code }: { turnId: string; code: string }) =>
+      void told.push({ what: 'failed', turnId, code }),
   }
-}, 90_000)
-
-afterAll(async () => {
-  seen.hold = false
-  await stop()
-  await connection.close()
-  await server.stop()
-}, 30_000)
-
-beforeEach(() => Object.assign(seen, { finished: [], failed: [], hold: false }))
-
-function submitTo(sessionId: string, turn: TurnRef, rollOverTurns = 100) {
-  const labels = {
-    sessionId,
-    tenantId: 'demo',
-    walletId: '1',
-    agentId: 'assistant',
-    stepsMax: 5,
-    revocationScopes: [`session:${sessionId}`],
-  }
-  const startWorkflowOperation = new WithStartWorkflowOperation<ChatSession>('chatSession', {
-    workflowId: sessionWorkflowId(sessionId),
-    taskQueue: queues.durable,
-    workflowIdConflictPolicy: 'USE_EXISTING',
-    args: [{ labels, queue: [], remembered: [], turns: 0, rollOverTurns }],
-  })
-  return client.workflow.executeUpdateWithStart(submitTurn, {
-    updateId: turnUpdateId(turn),
-    args: [turn],
-    startWorkflowOperation,
-  })
+  const release = () => waiting.splice(0).forEach((resolve) => resolve())
+  const of = (what: string) => told.filter((each) => each.what === what)
+  return { activities, told, release, of }
 }
 
-const codeOf = (error: unknown) =>
-  error instanceof WorkflowUpdateFailedError ? (error.cause as { type?: string }).type : String(error)
+const submit = (sessionId: string, turnId: string, rollOverTurns = 200) =>
+  bench.durable.submitTurn({ labels: labelsOf(sessionId), turn: { turnId, try: 1 }, rollOverTurns, timeoutMs: 8_000 })
 
-test('a fifth waiting turn is refused, and the refusal reaches the caller', async () => {
-  const sessionId = randomUUID()
-  seen.hold = true
-  for (let index = 0; index < 5; index += 1) await submitTo(sessionId, { turnId: `t${index}`, try: 1 })
-  expect(await submitTo(sessionId, { turnId: 't5', try: 1 }).catch(codeOf)).toBe('turn-queue-full')
-  seen.hold = false
-  await until(() => seen.finished.length === 5, 20_000)
-  expect(seen.finished).toEqual(['t0', 't1', 't2', 't3', 't4'])
+test('a turn that nobody takes is reported as unanswered, within its time', async () => {
+  const startedAt = performance.now()
+  const order = { labels: labelsOf(randomUUID()), turn: { turnId: randomUUID(), try: 1 }, rollOverTurns: 9 }
+  expect(await bench.durable.submitTurn({ ...order, timeoutMs: 700 })).toEqual({ kind: 'unanswered' })
+  expect(performance.now() - startedAt).toBeLessThan(3_000)
+  await sessionHandle(bench, order.labels.sessionId).terminate()
 })
 
-test('a closed session refuses', async () => {
+test('a full queue is refused with its code, and what was accepted still runs', async () => {
+  const { activities, release, of } = fakes({ hold: true })
   const sessionId = randomUUID()
-  seen.hold = true
-  await submitTo(sessionId, { turnId: 'running', try: 1 })
-  const handle = client.workflow.getHandle(sessionWorkflowId(sessionId))
-  await handle.signal(closeSession)
-  seen.hold = false
-  await handle.result()
-  expect(seen.failed).toMatchObject([{ turnId: 'running', code: 'turn-cancelled' }])
+  const turns = Array.from({ length: turnQueueMax + 2 }, () => randomUUID())
+  await bench.withWorkers(activities, async () => {
+    for (const turnId of turns.slice(0, -1)) expect(await submit(sessionId, turnId)).toEqual({ kind: 'accepted' })
+    expect(await submit(sessionId, turns.at(-1) ?? '')).toEqual({ kind: 'refused', code: 'turn-queue-full' })
+    const timer = setInterval(release, 20)
+    await until(() => of('done').length === turnQueueMax + 1, 10_000)
+    clearInterval(timer)
+    await sessionHandle(bench, sessionId).signal(closeSession)
+    await sessionHandle(bench, sessionId).result()
+  })
+  expect(of('done').map((each) => each.turnId)).toEqual(turns.slice(0, -1))
 })
 
-test('the same turn and try is accepted again and runs once, also after the session rolled over', async () => {
+test('a closing session refuses, ends what waits and cancels what runs', async () => {
+  const { activities, of } = fakes({ hold: true })
   const sessionId = randomUUID()
-  const turn = { turnId: 'once', try: 1 }
-  await submitTo(sessionId, turn, 2)
-  await submitTo(sessionId, turn, 2)
-  for (const turnId of ['second', 'third']) await submitTo(sessionId, { turnId, try: 1 }, 2)
-  await until(() => seen.finished.length === 3, 20_000)
-  const handle = client.workflow.getHandle(sessionWorkflowId(sessionId))
-  await until(async () => (await handle.query(sessionView)).turns < 2, 10_000) // a new run counts anew
-  await submitTo(sessionId, turn, 2)
-  await submitTo(sessionId, { turnId: 'fourth', try: 1 }, 2)
-  await until(() => seen.finished.includes('fourth'), 20_000)
-  expect(seen.finished).toEqual(['once', 'second', 'third', 'fourth'])
+  const [first, second] = [randomUUID(), randomUUID()]
+  await bench.withWorkers(activities, async () => {
+    await submit(sessionId, first)
+    await submit(sessionId, second)
+    await until(() => of('model').length === 1, 5_000)
+    await sessionHandle(bench, sessionId).signal(revoked, { epoch: 3 })
+    expect(await submitToRunning(sessionId)).toBe('session-closed')
+    await sessionHandle(bench, sessionId).result()
+  })
+  expect(of('failed')).toEqual([
+    { what: 'failed', turnId: first, code: 'turn-cancelled' },
+    { what: 'failed', turnId: second, code: 'revoked' },
+  ])
+  expect(of('model')).toHaveLength(1)
 })
 
-test('a cancel reaches the running turn only, and the next one runs', async () => {
+// Straight to the workflow: the launcher would start a new run of a session that has closed meanwhile.
+async function submitToRunning(sessionId: string): Promise<unknown> {
+  try {
+    await sessionHandle(bench, sessionId).executeUpdate(submitTurn, { args: [{ turnId: randomUUID(), try: 1 }] })
+    return 'accepted'
+  } catch (error) {
+    return (error as { cause?: { type?: unknown } }).cause?.type
+  }
+}
+
+test('the same turn and try again is accepted and runs once, also after the session rolled over', async () => {
+  const { activities, of } = fakes()
   const sessionId = randomUUID()
-  seen.hold = true
-  await submitTo(sessionId, { turnId: 'first', try: 1 })
-  await submitTo(sessionId, { turnId: 'next', try: 1 })
-  const handle = client.workflow.getHandle(sessionWorkflowId(sessionId))
-  await handle.signal(cancelTurn, { turnId: 'next' }) // it does not run yet: nothing happens
-  await handle.signal(cancelTurn, { turnId: 'first' })
-  seen.hold = false
-  await until(() => seen.finished.includes('next'), 20_000)
-  expect(seen.failed).toMatchObject([{ turnId: 'first', code: 'turn-cancelled' }])
+  const turnId = randomUUID()
+  await bench.withWorkers(activities, async () => {
+    const [one, two] = await Promise.all([submit(sessionId, turnId, 1), submit(sessionId, turnId, 1)])
+    expect([one, two]).toEqual([{ kind: 'accepted' }, { kind: 'accepted' }])
+    await until(async () => (await viewOf(sessionId)).turns === 0 && of('done').length === 1, 5_000)
+    expect(await submit(sessionId, turnId, 1)).toEqual({ kind: 'accepted' })
+    expect(await submit(sessionId, randomUUID(), 1)).toEqual({ kind: 'accepted' })
+    await until(() => of('done').length === 2, 5_000)
+  })
+  expect(of('model').filter((each) => each.turnId === turnId)).toHaveLength(1)
 })
 
-test('histories hold ciphertext only', async () => {
+const viewOf = (sessionId: string) => sessionHandle(bench, sessionId).query(sessionView)
+
+test('a session rolls over between turns and keeps its mailbox', async () => {
+  const { activities, of } = fakes()
   const sessionId = randomUUID()
-  await submitTo(sessionId, { turnId: 'a-turn-that-can-be-told', try: 1 })
-  await until(() => seen.finished.length === 1, 20_000)
-  const history = await client.workflow
-    .getHandle(turnWorkflowId({ sessionId, turnId: 'a-turn-that-can-be-told', try: 1 }))
-    .fetchHistory()
-  const text = (history.events ?? [])
-    .flatMap((event) => event.workflowExecutionStartedEventAttributes?.input?.payloads ?? [])
-    .map((payload) => Buffer.from(payload.data ?? []).toString('latin1'))
-  expect(text).toHaveLength(1)
-  expect(text.join()).not.toContain('assistant')
+  const turns = Array.from({ length: 5 }, () => randomUUID())
+  await bench.withWorkers(activities, async () => {
+    const first = await runIdAfter(sessionId, turns[0] ?? '')
+    for (const turnId of turns.slice(1)) {
+      await until(async () => {
+        const answer = await submit(sessionId, turnId, 2)
+        return answer.kind === 'accepted'
+      }, 10_000)
+    }
+    await until(() => of('done').length === turns.length, 10_000)
+    const { runId } = await sessionHandle(bench, sessionId).describe()
+    expect(runId).not.toBe(first)
+    expect((await viewOf(sessionId)).remembered).toHaveLength(turns.length)
+  })
+  expect(of('done').map((each) => each.turnId)).toEqual(turns)
+})
+
+async function runIdAfter(sessionId: string, turnId: string): Promise<string> {
+  await submit(sessionId, turnId, 2)
+  return (await sessionHandle(bench, sessionId).describe()).runId
+}
+
+test('cancelling reaches the activity of the running turn, and a waiting turn ends without having run', async () => {
+  const { activities, of } = fakes({ hold: true })
+  const sessionId = randomUUID()
+  const [running, waiting] = [randomUUID(), randomUUID()]
+  await bench.withWorkers(activities, async () => {
+    await submit(sessionId, running)
+    await submit(sessionId, waiting)
+    await until(() => of('model').length === 1, 5_000)
+    await bench.durable.cancelTurn(sessionId, waiting)
+    await until(() => of('failed').length === 1, 5_000)
+    const startedAt = performance.now()
+    await bench.durable.cancelTurn(sessionId, running)
+    await turnHandle(bench, sessionId, running).result()
+    expect(performance.now() - startedAt).toBeLessThan(2_000)
+    await bench.durable.closeSession(sessionId)
+    await sessionHandle(bench, sessionId).result()
+  })
+  expect(of('failed').map(({ turnId, code }) => [turnId, code])).toEqual([
+    [waiting, 'turn-cancelled'],
+    [running, 'turn-cancelled'],
+  ])
+  expect(of('model').map((each) => each.turnId)).toEqual([running])
+})
+
+test('messages to a session that does not run are no fault', async () => {
+  await expect(bench.durable.cancelTurn(randomUUID(), randomUUID())).resolves.toBeUndefined()
+  await expect(bench.durable.closeSession(randomUUID())).resolves.toBeUndefined()
+  expect(await bench.durable.isReady()).toBe(true)
+})
+
+test('state that workflows could share is not shared', async () => {
+  const answers = await bench.withWorkers(fakes().activities, () =>
+    Promise.all(
+      [1, 2].map((n) =>
+        bench.client.workflow.execute('canary', { taskQueue: 'durable', workflowId: `canary:${n}:${randomUUID()}` }),
+      ),
+    ),
+  )
+  expect(answers).toEqual([1, 1])
 })

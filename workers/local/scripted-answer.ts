@@ -1,20 +1,32 @@
 // What the scripted model says: deterministic, from the request alone. It adds with a tool when asked to add, writes or
 // deletes a note when asked to, and otherwise says what it is.
 
-export type WireBlock = {
-  readonly type: string
-  readonly text?: string
-  readonly content?: unknown
-  readonly is_error?: boolean
-}
-export type WireMessage = { readonly role: string; readonly content: string | readonly WireBlock[] }
-export type WireRequest = {
-  readonly model: string
-  readonly max_tokens: number
-  readonly stream?: boolean
-  readonly messages: readonly WireMessage[]
-  readonly tools?: readonly { readonly name: string }[]
-}
+import { z } from 'zod'
+
+const WireBlock = z.looseObject({
+  type: z.string(),
+  text: z.string().optional(),
+  content: z.unknown().optional(),
+  is_error: z.boolean().optional(),
+})
+type WireBlock = z.output<typeof WireBlock>
+
+const WireMessage = z.looseObject({
+  role: z.enum(['user', 'assistant']),
+  content: z.union([z.string(), z.array(WireBlock).min(1)]),
+})
+type WireMessage = z.output<typeof WireMessage>
+
+/** As much of a Messages request as the script reads; the vendor's other fields pass. */
+export const WireRequest = z.looseObject({
+  model: z.string().min(1),
+  max_tokens: z.number().int().positive(),
+  stream: z.boolean().optional(),
+  system: z.unknown().optional(),
+  messages: z.array(WireMessage).min(1),
+  tools: z.array(z.looseObject({ name: z.string() })).optional(),
+})
+export type WireRequest = z.output<typeof WireRequest>
 
 export type Scripted =
   | { readonly kind: 'text'; readonly text: string }

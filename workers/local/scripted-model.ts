@@ -1,123 +1,98 @@
 // The scripted model: a process of its own that speaks the Anthropic Messages wire format over HTTP on loopback. With no
 // provider key configured it stands in for the vendor; suites steer it over /control and count by its /journal.
-import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { aborted, runProcess } from '../process.ts'
-import { scriptedAnswer, type WireRequest } from './scripted-answer.ts'
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import { runProcess } from '../process.ts'
+import { isEntry, loopbackProcess, readBody, sendJson, serveLoopback, type LoopbackOptions } from './loopback.ts'
+import { WireRequest } from './scripted-answer.ts'
+import { Control, type ModelJournalLine } from './scripted-control.ts'
+import { eventsOf, tokensOf, wholeMessage, type Answering } from './scripted-events.ts'
 
 const bodyBytesMax = 20_000_000
 const journalMax = 50_000
-const chunkChars = 12
 
-/** The vendor's own usage object, as a suite wants it told. */
-type Usage = Readonly<Record<string, unknown>> & { readonly output_tokens?: number }
-
-/** How the next answers behave; everything off by default. */
-type Control = {
-  fail: { times: number; status: number; retryAfterSeconds?: number } | null
-  hold: boolean
-  chunkMs: number
-  cutAfterChunks: number | null
-  malformed: boolean
-  endless: boolean
-  usage: Usage | null
-}
-
-export type ModelJournalLine = {
-  readonly id: number
-  readonly at: string
-  readonly model: string
-  readonly attemptId: string | null
-  readonly asked: string
-  chunks: number
-  status: number
-  outcome: 'open' | 'answered' | 'aborted' | 'failed' | 'cut'
-}
-
-type State = { control: Control; readonly journal: ModelJournalLine[]; release: (() => void)[] }
-
-const calm = (): Control => ({
-  fail: null,
-  hold: false,
-  chunkMs: 2,
-  cutAfterChunks: null,
-  malformed: false,
-  endless: false,
-  usage: null,
-})
+type State = { control: Control; requests: number; readonly journal: ModelJournalLine[]; release: (() => void)[] }
 
 /** Starts the model; it ends with the signal. */
-export async function startScriptedModel(options: { port: number; signal: AbortSignal }): Promise<{ url: string }> {
-  const state: State = { control: calm(), journal: [], release: [] }
-  const server = createServer((request, response) => {
-    void serve(state, request, response).catch(() => response.destroy())
-  })
-  await new Promise<void>((resolve) => server.listen(options.port, '127.0.0.1', resolve))
-  options.signal.addEventListener('abort', () => {
-    server.close()
-    server.closeAllConnections()
-  })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}` }
+export async function startScriptedModel(options: LoopbackOptions): Promise<{ url: string }> {
+  const state: State = { control: Control.parse({}), requests: 0, journal: [], release: [] }
+  return { url: await serveLoopback(options, (request, response) => serve(state, request, response)) }
 }
 
 async function serve(state: State, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const path = (request.url ?? '').split('?')[0]
-  if (request.method === 'GET' && path === '/journal') return json(response, 200, { requests: state.journal })
-  if (request.method === 'GET' && path === '/v1/models')
-    return json(response, 200, { data: [{ type: 'model', id: 'scripted-1' }], has_more: false })
-  if (request.method !== 'POST') return vendorError(response, 404, 'not_found_error')
-  const body = JSON.parse((await readAll(request)) || '{}') as unknown
-  if (path === '/control') return steer(state, response, body as Partial<Control>)
-  if (request.headers['x-api-key'] === undefined && request.headers.authorization === undefined) {
-    return vendorError(response, 401, 'authentication_error')
-  }
-  if (path === '/v1/messages/count_tokens') return json(response, 200, { input_tokens: tokensOf(body) })
-  if (path === '/v1/messages') return answer(state, { request, response, body: body as WireRequest })
-  return vendorError(response, 404, 'not_found_error')
+  const route = `${request.method} ${(request.url ?? '').split('?')[0]}`
+  if (route === 'GET /journal') return sendJson(response, 200, { total: state.requests, requests: state.journal })
+  const text = await readBody(request, bodyBytesMax)
+  if (text === undefined) return vendorError(response, 413, 'The request is too large.')
+  if (route === 'POST /control') return steer(state, response, text)
+  if (request.headers['x-api-key'] === undefined && request.headers.authorization === undefined)
+    return vendorError(response, 401, 'x-api-key or Authorization is required.')
+  if (route === 'GET /v1/models') return sendJson(response, 200, modelList)
+  if (route === 'POST /v1/messages/count_tokens') return count(response, text)
+  if (route === 'POST /v1/messages') return answer(state, { request, response, text })
+  return vendorError(response, 404, 'There is no such route.')
 }
 
-function steer(state: State, response: ServerResponse, control: Partial<Control>): void {
-  state.control = { ...calm(), ...control }
+const modelList = {
+  data: [{ type: 'model', id: 'scripted-1', display_name: 'Scripted model', created_at: '2026-11-01T00:00:00Z' }],
+  has_more: false,
+  first_id: 'scripted-1',
+  last_id: 'scripted-1',
+}
+
+// A strict door: a directive that does not exist would make a test pass for the wrong reason.
+function steer(state: State, response: ServerResponse, text: string): void {
+  const asked = Control.safeParse(parseJson(text))
+  if (!asked.success) return sendJson(response, 400, { faults: asked.error.issues.map((issue) => issue.message) })
+  state.control = asked.data
   if (!state.control.hold) for (const release of state.release.splice(0)) release()
-  json(response, 200, state.control)
+  return sendJson(response, 200, state.control)
 }
 
-type Exchange = { readonly request: IncomingMessage; readonly response: ServerResponse; readonly body: WireRequest }
+function count(response: ServerResponse, text: string): void {
+  const body = WireRequest.omit({ max_tokens: true }).safeParse(parseJson(text))
+  if (!body.success) return vendorError(response, 400, 'The request is not a Messages request.')
+  const { system, messages, tools } = body.data
+  return sendJson(response, 200, { input_tokens: tokensOf({ system, messages, tools }) })
+}
 
-async function answer(state: State, { request, response, body }: Exchange): Promise<void> {
-  const line = enter(state, request, body)
+type Exchange = { readonly request: IncomingMessage; readonly response: ServerResponse; readonly text: string }
+
+async function answer(state: State, { request, response, text }: Exchange): Promise<void> {
+  const parsed = WireRequest.safeParse(parseJson(text))
+  if (!parsed.success) return vendorError(response, 400, 'The request is not a Messages request.')
+  const body = parsed.data
+  const line = enter(state, request, { body, bytes: Buffer.byteLength(text) })
   response.on('close', () => {
-    if (line.outcome === 'open') line.outcome = 'aborted'
+    if (line.outcome === 'open' || line.outcome === 'held') line.outcome = 'aborted'
   })
-  const { fail } = state.control
-  if (fail && fail.times > 0) {
-    fail.times -= 1
-    line.outcome = 'failed'
-    line.status = fail.status
-    if (fail.retryAfterSeconds !== undefined) response.setHeader('retry-after', String(fail.retryAfterSeconds))
-    return vendorError(
-      response,
-      fail.status,
-      fail.status === 429 ? 'rate_limit_error' : fail.status === 529 ? 'overloaded_error' : 'api_error',
-    )
-  }
-  if (state.control.hold) await new Promise<void>((resolve) => state.release.push(resolve))
-  const events = eventsOf(body, line.id, state.control)
-  if (body.stream !== true) {
-    line.outcome = 'answered'
-    return json(response, 200, wholeMessage(body, line.id, state.control))
-  }
-  await streamEvents(state.control, { response, line, events })
+  if (failed(state, response, line)) return
+  if (state.control.hold) await held(state, response, line)
+  if (response.destroyed) return
+  const answering = { body, id: line.id, control: state.control }
+  if (body.stream === true) return streamEvents(answering, response, line)
+  line.outcome = 'answered'
+  sendJson(response, 200, wholeMessage(answering))
 }
 
-function enter(state: State, request: IncomingMessage, body: WireRequest): ModelJournalLine {
-  const attempt = request.headers['x-gatehouse-attempt']
-  const last = body.messages.at(-1)?.content
+const headerOf = (request: IncomingMessage, name: string): string | null => {
+  const value = request.headers[name]
+  return typeof value === 'string' ? value : null
+}
+
+function enter(
+  state: State,
+  request: IncomingMessage,
+  { body, bytes }: { body: WireRequest; bytes: number },
+): ModelJournalLine {
+  const last = body.messages.at(-1)?.content ?? ''
+  state.requests += 1
   const line: ModelJournalLine = {
-    id: state.journal.length + 1,
+    id: state.requests,
     at: new Date().toISOString(),
     model: body.model,
-    attemptId: typeof attempt === 'string' ? attempt : null,
+    attemptId: headerOf(request, 'x-gatehouse-attempt'),
+    idempotencyKey: headerOf(request, 'idempotency-key'),
+    bytes,
     asked: (typeof last === 'string' ? last : JSON.stringify(last)).slice(0, 200),
     chunks: 0,
     status: 200,
@@ -127,84 +102,46 @@ function enter(state: State, request: IncomingMessage, body: WireRequest): Model
   return line
 }
 
-type Event = { readonly type: string } & Readonly<Record<string, unknown>>
-
-const tokensOf = (value: unknown) => Math.ceil(JSON.stringify(value).length / 4)
-
-function usageOf(body: WireRequest, control: Control): { input: Usage; output: number } {
-  if (control.usage) {
-    const { output_tokens: output = 1, ...input } = control.usage
-    return { input, output }
-  }
-  const said = scriptedAnswer(body)
-  return {
-    input: { input_tokens: tokensOf(body.messages) },
-    output: tokensOf(said.kind === 'text' ? said.text : said.input),
-  }
+function failed({ control }: State, response: ServerResponse, line: ModelJournalLine): boolean {
+  const { fail } = control
+  if (!fail || fail.times === 0) return false
+  fail.times -= 1
+  line.outcome = 'failed'
+  line.status = fail.status
+  if (fail.retryAfterSeconds !== undefined) response.setHeader('retry-after', String(fail.retryAfterSeconds))
+  vendorError(response, fail.status, `The scripted model answers ${fail.status}.`)
+  return true
 }
 
-// The vendor's order: message_start, per block start, deltas, stop; message_delta with the final usage; message_stop.
-function* eventsOf(body: WireRequest, id: number, control: Control): Generator<Event> {
-  const { input, output } = usageOf(body, control)
-  const said = scriptedAnswer(body)
-  const message = {
-    id: `msg_${id}`,
-    type: 'message',
-    role: 'assistant',
-    model: body.model,
-    content: [],
-    stop_reason: null,
-    stop_sequence: null,
-  }
-  yield { type: 'message_start', message: { ...message, usage: { ...input, output_tokens: 1 } } }
-  yield { type: 'ping' }
-  if (said.kind === 'text') {
-    yield { type: 'content_block_start', index: 0, content_block: { type: 'text', text: '' } }
-    do {
-      for (let at = 0; at < said.text.length; at += chunkChars) {
-        yield {
-          type: 'content_block_delta',
-          index: 0,
-          delta: { type: 'text_delta', text: said.text.slice(at, at + chunkChars) },
-        }
-      }
-    } while (control.endless)
-  } else {
-    yield {
-      type: 'content_block_start',
-      index: 0,
-      content_block: { type: 'tool_use', id: `toolu_${id}`, name: said.name, input: {} },
-    }
-    yield {
-      type: 'content_block_delta',
-      index: 0,
-      delta: { type: 'input_json_delta', partial_json: JSON.stringify(said.input) },
-    }
-  }
-  yield { type: 'content_block_stop', index: 0 }
-  const stop = said.kind === 'text' ? 'end_turn' : 'tool_use'
-  yield { type: 'message_delta', delta: { stop_reason: stop, stop_sequence: null }, usage: { output_tokens: output } }
-  yield { type: 'message_stop' }
+// Until the release, or until the client gives up.
+async function held(state: State, response: ServerResponse, line: ModelJournalLine): Promise<void> {
+  line.outcome = 'held'
+  await new Promise<void>((resolve) => {
+    state.release.push(resolve)
+    response.once('close', resolve)
+  })
+  if (!response.destroyed) line.outcome = 'open'
 }
 
-type Streaming = {
-  readonly response: ServerResponse
-  readonly line: ModelJournalLine
-  readonly events: Iterable<Event>
-}
-
-async function streamEvents(control: Control, { response, line, events }: Streaming): Promise<void> {
-  response.writeHead(200, { 'content-type': 'text/event-stream', 'request-id': `req_${line.id}` })
-  for (const event of events) {
+async function streamEvents(answering: Answering, response: ServerResponse, line: ModelJournalLine): Promise<void> {
+  const { control } = answering
+  const requestId = `req_${line.id}`
+  response.writeHead(200, { 'content-type': 'text/event-stream', 'request-id': requestId })
+  for (const event of eventsOf(answering)) {
     if (response.destroyed) return
-    if (control.malformed && event.type === 'content_block_delta')
-      response.write('event: content_block_delta\ndata: {not json\n\n')
-    else response.write(`event: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`)
-    if (event.type !== 'content_block_delta') continue
+    const isChunk = event.type === 'content_block_delta'
+    const data = isChunk && control.malformed ? '{not json' : JSON.stringify(event)
+    if (!response.write(`event: ${event.type}\ndata: ${data}\n\n`)) await drained(response)
+    if (!isChunk) continue
     line.chunks += 1
-    if (control.cutAfterChunks !== null && line.chunks >= control.cutAfterChunks) {
+    if (line.chunks === control.cutAfterChunks) {
       line.outcome = 'cut'
       response.destroy()
+      return
+    }
+    if (line.chunks === control.errorAfterChunks) {
+      line.outcome = 'failed'
+      response.end(`event: error\ndata: ${JSON.stringify(errorOf(529, 'Overloaded', requestId))}\n\n`)
       return
     }
     if (control.chunkMs > 0) await new Promise((resolve) => setTimeout(resolve, control.chunkMs))
@@ -213,56 +150,48 @@ async function streamEvents(control: Control, { response, line, events }: Stream
   response.end()
 }
 
-function wholeMessage(body: WireRequest, id: number, control: Control): Record<string, unknown> {
-  const said = scriptedAnswer(body)
-  const { input, output } = usageOf(body, control)
-  const content =
-    said.kind === 'text'
-      ? { type: 'text', text: said.text }
-      : { type: 'tool_use', id: `toolu_${id}`, name: said.name, input: said.input }
-  return {
-    id: `msg_${id}`,
-    type: 'message',
-    role: 'assistant',
-    model: body.model,
-    content: [content],
-    stop_reason: said.kind === 'text' ? 'end_turn' : 'tool_use',
-    stop_sequence: null,
-    usage: { ...input, output_tokens: output },
+const drained = (response: ServerResponse) =>
+  new Promise<void>((resolve) => {
+    const go = () => {
+      response.off('drain', go)
+      response.off('close', go)
+      resolve()
+    }
+    response.on('drain', go)
+    response.on('close', go)
+  })
+
+const errorTypes: Readonly<Record<number, string>> = {
+  400: 'invalid_request_error',
+  401: 'authentication_error',
+  402: 'billing_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  409: 'conflict_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+  504: 'timeout_error',
+  529: 'overloaded_error',
+}
+
+const errorOf = (status: number, message: string, requestId: string) => ({
+  type: 'error',
+  error: { type: errorTypes[status] ?? (status < 500 ? 'invalid_request_error' : 'api_error'), message },
+  request_id: requestId,
+})
+
+function vendorError(response: ServerResponse, status: number, message: string): void {
+  const requestId = 'req_refused'
+  response.setHeader('request-id', requestId)
+  sendJson(response, status, errorOf(status, message, requestId))
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
   }
 }
 
-function vendorError(response: ServerResponse, status: number, type: string): void {
-  json(response, status, {
-    type: 'error',
-    error: { type, message: `The scripted model answers ${status}.` },
-    request_id: null,
-  })
-}
-
-function json(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json' })
-  response.end(JSON.stringify(body))
-}
-
-async function readAll(request: IncomingMessage): Promise<string> {
-  const chunks: Buffer[] = []
-  let size = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
-    size += chunk.length
-    if (size > bodyBytesMax) throw new Error('The request is too large.')
-    chunks.push(chunk)
-  }
-  return Buffer.concat(chunks).toString('utf8')
-}
-
-if (
-  process.argv[1]?.endsWith('scripted-model.ts') === true ||
-  process.argv[1]?.endsWith('scripted-model.js') === true
-) {
-  await runProcess('model', async ({ signal, ready }) => {
-    const { url } = await startScriptedModel({ port: 0, signal })
-    ready({ url })
-    await aborted(signal)
-  })
-}
+if (isEntry('scripted-model')) await runProcess('model', loopbackProcess(startScriptedModel))

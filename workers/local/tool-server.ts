@@ -1,60 +1,67 @@
 // The workbench: a small MCP server of ours over streamable HTTP on loopback, with a journal of every call. `npm start`
 // shows it and suites count by it.
-import { createServer } from 'node:http'
-import type { AddressInfo } from 'node:net'
-import { hostHeaderValidation, originValidation, toNodeHandler } from '@modelcontextprotocol/node'
+import { toNodeHandler } from '@modelcontextprotocol/node'
 import { createMcpHandler, McpServer } from '@modelcontextprotocol/server'
 import { z } from 'zod'
-import { aborted, runProcess } from '../process.ts'
+import { runProcess } from '../process.ts'
+import { isEntry, loopbackProcess, sendJson, serveLoopback, type LoopbackOptions } from './loopback.ts'
 
 const notesMax = 1_000
 const journalMax = 10_000
 
-export type JournalLine = { readonly seq: number; readonly tool: string; readonly args: unknown; readonly at: string }
+/** Header names with a credential or a trace in them: a suite looks here for what must not have been forwarded. */
+const headersOfInterest = /^(?:authorization|cookie|x-api-key|x-auth-|x-gatehouse-|traceparent|mcp-|user-agent)/
 
-type Bench = { readonly notes: Map<string, string>; readonly journal: JournalLine[] }
+type Headers = Readonly<Record<string, string | readonly string[] | undefined>>
 
-/** Starts the server; it ends with the signal. */
-export async function startToolServer(options: { port: number; signal: AbortSignal }): Promise<{ url: string }> {
-  const bench: Bench = { notes: new Map(), journal: [] }
-  const handle = toNodeHandler(createMcpHandler(() => makeServer(bench)))
-  const local = ['127.0.0.1', 'localhost']
-  const guards = [hostHeaderValidation(local), originValidation(local)]
-  const server = createServer((request, response) => {
-    if (guards.some((guard) => !guard(request, response))) return
-    if (request.url === '/journal') {
-      response.setHeader('content-type', 'application/json')
-      response.end(JSON.stringify({ calls: bench.journal, notes: bench.notes.size }))
-      return
-    }
-    void handle(request as Parameters<typeof handle>[0], response)
-  })
-  await new Promise<void>((resolve) => server.listen(options.port, '127.0.0.1', resolve))
-  options.signal.addEventListener('abort', () => {
-    server.close()
-    server.closeAllConnections()
-  })
-  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/mcp` }
+type JournalLine = {
+  readonly seq: number
+  readonly tool: string
+  readonly args: unknown
+  readonly at: string
+  readonly headers: Headers
 }
 
-const reads = { readOnlyHint: true, destructiveHint: false }
+type Bench = { calls: number; readonly notes: Map<string, string>; readonly journal: JournalLine[] }
 
-const say = (text: string, isError = false) => ({ content: [{ type: 'text' as const, text }], isError })
+/** Starts the server; it ends with the signal. */
+export async function startToolServer(options: LoopbackOptions): Promise<{ url: string }> {
+  const bench: Bench = { calls: 0, notes: new Map(), journal: [] }
+  const handle = toNodeHandler(
+    createMcpHandler(({ requestInfo }) => makeServer(bench, Object.fromEntries(requestInfo?.headers ?? []))),
+  )
+  const origin = await serveLoopback(options, async (request, response) => {
+    if (request.method === 'GET' && request.url === '/journal')
+      return sendJson(response, 200, { total: bench.calls, calls: bench.journal, notes: bench.notes.size })
+    if (request.url !== '/mcp') return sendJson(response, 404, { error: 'There is no such route.' })
+    return handle(request as Parameters<typeof handle>[0], response)
+  })
+  return { url: `${origin}/mcp` }
+}
 
-function makeServer(bench: Bench): McpServer {
+function makeServer(bench: Bench, received: Headers): McpServer {
+  const headers = Object.fromEntries(Object.entries(received).filter(([name]) => headersOfInterest.test(name)))
   const server = new McpServer({ name: 'workbench', version: '0.1.0' })
   const note = (tool: string, args: unknown) => {
-    if (bench.journal.length < journalMax)
-      bench.journal.push({ seq: bench.journal.length + 1, tool, args, at: new Date().toISOString() })
+    bench.calls += 1
+    const line: JournalLine = { seq: bench.calls, tool, args, at: new Date().toISOString(), headers }
+    if (bench.journal.length < journalMax) bench.journal.push(line)
   }
-  const name = z.string().min(1).max(80)
+  registerReads(server, bench, note)
+  registerWrites(server, bench, note)
+  return server
+}
+
+type Note = (tool: string, args: unknown) => void
+
+const say = (text: string, isError = false) => ({ content: [{ type: 'text' as const, text }], isError })
+const name = z.string().min(1).max(80)
+
+function registerReads(server: McpServer, bench: Bench, note: Note): void {
+  const annotations = { readOnlyHint: true, destructiveHint: false }
   server.registerTool(
     'get_sum',
-    {
-      description: 'Adds two numbers.',
-      inputSchema: z.object({ a: z.number(), b: z.number() }),
-      annotations: reads,
-    },
+    { description: 'Adds two numbers.', inputSchema: z.object({ a: z.number(), b: z.number() }), annotations },
     async (args) => {
       note('get_sum', args)
       return say(`The sum of ${args.a} and ${args.b} is ${args.a + args.b}.`)
@@ -62,17 +69,16 @@ function makeServer(bench: Bench): McpServer {
   )
   server.registerTool(
     'read_note',
-    {
-      description: 'Reads a note.',
-      inputSchema: z.object({ name }),
-      annotations: reads,
-    },
+    { description: 'Reads a note.', inputSchema: z.object({ name }), annotations },
     async (args) => {
       note('read_note', args)
       const text = bench.notes.get(args.name)
       return text === undefined ? say(`There is no note ${args.name}.`, true) : say(text)
     },
   )
+}
+
+function registerWrites(server: McpServer, bench: Bench, note: Note): void {
   server.registerTool(
     'write_note',
     {
@@ -82,7 +88,7 @@ function makeServer(bench: Bench): McpServer {
     },
     async (args) => {
       note('write_note', args)
-      if (bench.notes.size >= notesMax) return say('The workbench is full.', true)
+      if (bench.notes.size >= notesMax && !bench.notes.has(args.name)) return say('The workbench is full.', true)
       bench.notes.set(args.name, args.text)
       return say(`Wrote ${args.name}.`)
     },
@@ -99,13 +105,6 @@ function makeServer(bench: Bench): McpServer {
       return say(bench.notes.delete(args.name) ? `Deleted ${args.name}.` : `There is no note ${args.name}.`)
     },
   )
-  return server
 }
 
-if (process.argv[1]?.endsWith('tool-server.ts') === true || process.argv[1]?.endsWith('tool-server.js') === true) {
-  await runProcess('tool-server', async ({ signal, ready }) => {
-    const { url } = await startToolServer({ port: 0, signal })
-    ready({ url })
-    await aborted(signal)
-  })
-}
+if (isEntry('tool-server')) await runProcess('tool-server', loopbackProcess(startToolServer))

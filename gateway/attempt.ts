@@ -1,0 +1,135 @@
+// The second half of the pipeline: one attempt of one effect. Governed, its row, hold and audit intent are committed
+// before any byte leaves, and its end, outcome and rows in one transaction; lean, its record is written before the answer.
+import { randomUUID } from 'node:crypto'
+import { beginAttempt, endAttempt } from '../db/attempt.ts'
+import { insertAudit, recordOutcome } from '../db/audit.ts'
+import type { Client, Queryable } from '../db/pool.ts'
+import { inTransaction } from '../db/transaction.ts'
+import { GatewayError, InvariantError, invariant, toError } from '../domain/errors.ts'
+import { auditIntent, auditOutcome, type Ending } from './audit-record.ts'
+import type { Call, Effect, EffectResult } from './call.ts'
+import type { Passage, PipelineDeps, Refusal } from './passage.ts'
+
+/** A model call, a class above read, or anything priced. */
+export function isGoverned({ resource, hold }: Pick<Call, 'resource' | 'hold'>): boolean {
+  return resource.kind === 'model' || resource.effectClass !== 'read' || hold !== undefined
+}
+
+type Begun = NonNullable<Passage['attempt']>
+
+/** Passes the gate in the database, takes the hold, writes attempt and intent: all or nothing, before the effect. */
+export async function begin(deps: PipelineDeps, passage: Passage): Promise<Begun | Refusal> {
+  const { call, gate } = passage
+  const { kind } = call.resource
+  invariant(kind === 'model' || kind === 'tool', 'Governed effects are calls of models and tools.')
+  const id = randomUUID()
+  const answer = await beginAttempt(deps.pool, {
+    id,
+    kind,
+    effectKey: call.effectKey,
+    tenant: call.principal.tenant,
+    walletId: call.principal.walletId,
+    turn: call.turn,
+    gate,
+    hold: call.hold,
+    intent: auditIntent({ ...passage, traceId: deps.traceId() }),
+  })
+  switch (answer.kind) {
+    case 'ok':
+      return { id, seq: answer.seq }
+    case 'revoked':
+      return { code: 'revoked', reason: `${answer.scope} was revoked.` }
+    case 'insufficient':
+      return { code: 'insufficient-funds', reason: 'The balance does not cover this.' }
+    case 'turn_ended':
+      return { code: 'turn-cancelled', reason: 'The turn has ended.' }
+    case 'fault':
+      throw new InvariantError(`Beginning an attempt answered ${answer.answer}.`)
+  }
+}
+
+type Performing<T> = { readonly passage: Passage; readonly signal: AbortSignal; readonly effect: Effect<T> }
+
+/** Runs the effect under the caller's signal and the gate's, and records how it ended. Throws what the effect throws. */
+export async function perform<T>(deps: PipelineDeps, { passage, signal, effect }: Performing<T>): Promise<T> {
+  const watch = deps.epochs.watch(passage.gate)
+  const attemptId = passage.attempt?.id ?? randomUUID()
+  try {
+    const either = AbortSignal.any([signal, watch.signal])
+    either.throwIfAborted() // the last look before bytes leave
+    const result = await effect({ attemptId, seq: passage.attempt?.seq ?? null, signal: either }).catch(
+      (thrown: unknown) => {
+        throw causeOf(thrown, watch.signal)
+      },
+    )
+    await recordResult(deps, passage, { attemptId, result })
+    return result.value
+  } catch (thrown) {
+    await recordFailure(deps, passage, { attemptId, error: thrown })
+    throw thrown
+  } finally {
+    watch.release()
+  }
+}
+
+// What an effect throws after its scope was revoked is the revocation, whatever the upstream made of the cut line.
+function causeOf(thrown: unknown, revoked: AbortSignal): unknown {
+  if (!revoked.aborted || thrown instanceof InvariantError) return thrown
+  return new GatewayError('revoked', toError(revoked.reason).message, { cause: thrown })
+}
+
+// Rows, postings, the attempt's end and the audit outcome stand or fall together.
+async function recordResult<T>(
+  deps: PipelineDeps,
+  passage: Passage,
+  { attemptId, result }: { attemptId: string; result: EffectResult<T> },
+): Promise<void> {
+  const end: Ending = { status: 'ok', output: result.output }
+  if (passage.attempt === null && result.record === undefined) {
+    await writeOutcome(deps, passage, { queryable: deps.pool, attemptId, end })
+  } else {
+    await inTransaction(deps.pool, async (client: Client) => {
+      await result.record?.(client)
+      if (passage.attempt) await endAttempt(client, { id: attemptId, outcome: 'ok', usage: result.usage })
+      await writeOutcome(deps, passage, { queryable: client, attemptId, end })
+    })
+  }
+  deps.sealer.wake()
+}
+
+// The caller gets the effect's error even when it cannot be recorded: the intent then stands, and is sealed as unknown.
+async function recordFailure(
+  deps: PipelineDeps,
+  passage: Passage,
+  { attemptId, error }: { attemptId: string; error: unknown },
+): Promise<void> {
+  const code = codeOf(error)
+  const work = async (client: Client) => {
+    if (passage.attempt) await endAttempt(client, { id: attemptId, outcome: code, usage: undefined })
+    await writeOutcome(deps, passage, { queryable: client, attemptId, end: { status: 'error', code } })
+  }
+  await inTransaction(deps.pool, work).catch(() => undefined)
+  deps.sealer.wake()
+}
+
+function codeOf(error: unknown): string {
+  if (error instanceof GatewayError) return error.code
+  return error instanceof Error && error.name === 'AbortError' ? 'aborted' : 'internal'
+}
+
+async function writeOutcome(
+  deps: PipelineDeps,
+  passage: Passage,
+  { queryable, attemptId, end }: { queryable: Queryable; attemptId: string; end: Ending },
+): Promise<void> {
+  const outcome = auditOutcome(end, passage.startedAtMs)
+  if (passage.attempt && (await recordOutcome(queryable, attemptId, outcome))) return
+  const intent = auditIntent({ ...passage, traceId: deps.traceId() })
+  const late = passage.attempt && { effect_seq: Number(passage.attempt.seq), follows: attemptId }
+  await insertAudit(queryable, {
+    id: late ? randomUUID() : attemptId,
+    tenant: passage.call.principal.tenant,
+    intent: { ...intent, ...late },
+    outcome,
+  })
+}

@@ -1,0 +1,35 @@
+// One call on its way through the pipeline, and what the steps work with.
+import type { Pool } from '../db/pool.ts'
+import type { Decision } from '../domain/policy/combine.ts'
+import type { GateScope } from '../domain/revocation.ts'
+import type { Events } from '../telemetry/events.ts'
+import type { AuditSealer } from './audit-sealer.ts'
+import type { Answer, Call } from './call.ts'
+import type { Epochs, PolicySource } from './ports.ts'
+
+export type PipelineDeps = {
+  readonly pool: Pool
+  readonly epochs: Epochs
+  readonly policy: PolicySource
+  readonly sealer: Pick<AuditSealer, 'wake'>
+  readonly events: Pick<Events, 'decisionMade'>
+  /** Trace id of the span that is active, if any. */
+  readonly traceId: () => string | null
+}
+
+export type Passage = {
+  readonly call: Omit<Call, 'signal'>
+  readonly gate: readonly GateScope[]
+  readonly decision: Decision
+  readonly at: Date
+  readonly startedAtMs: number
+  /** Present once a governed effect was admitted: its attempt row and audit intent are committed. */
+  readonly attempt: { readonly id: string; readonly seq: bigint } | null
+}
+
+export type Held = Extract<Answer<never>, { kind: 'held' }>
+export type Refused = Extract<Answer<never>, { kind: 'refused' }>
+export type Refusal = Pick<Refused, 'code' | 'reason'>
+
+/** Answers the passage, with what it added, or what ends it. */
+export type Step = (deps: PipelineDeps, passage: Passage) => Promise<Passage | Held | Refused>

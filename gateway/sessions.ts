@@ -1,0 +1,118 @@
+// Sessions of a person with an agent: opened under the verified session tree, read by their owner only, deleted for
+// good.
+import { randomBytes, randomUUID } from 'node:crypto'
+import type { Durable } from '../clients/durable.ts'
+import type { Agent } from '../config/agents.ts'
+import type { PriceTable, resolveModel } from '../config/prices.ts'
+import { deleteSession, insertSession, readSession, type SessionRow } from '../db/chat-session.ts'
+import { insertNode } from '../db/identity.ts'
+import type { Pool } from '../db/pool.ts'
+import { inTransaction } from '../db/transaction.ts'
+import { GatewayError } from '../domain/errors.ts'
+import { sessionsPerWalletMax } from '../domain/limits.ts'
+import type { Principal } from '../domain/principal.ts'
+import type { Events } from '../telemetry/events.ts'
+import type { Pipeline } from './call.ts'
+
+export type SessionsDeps = {
+  readonly pool: Pool
+  readonly pipeline: Pick<Pipeline, 'admit'>
+  readonly durable: Pick<Durable, 'closeSession'>
+  readonly prices: PriceTable
+  readonly resolveModel: typeof resolveModel
+  readonly events: Events
+  /** Open sessions a wallet may have. */
+  readonly sessionsMax?: number
+}
+
+export type SessionOrder = {
+  readonly principal: Principal
+  readonly agent: Agent
+  readonly model: string | undefined
+  readonly engine: string | undefined
+}
+
+const engineDefault = 'claude' // the only engine that is enabled
+
+/** Opens a session. Refuses an unknown model, an engine that is not enabled, and one session too many. */
+export async function openSession(deps: SessionsDeps, order: SessionOrder): Promise<SessionRow> {
+  const { principal, agent } = order
+  const wanted = order.model ?? agent.model
+  const model = deps.resolveModel(deps.prices, wanted)
+  if (model === undefined) {
+    throw new GatewayError('model-unknown', 'The model is not known here.', { details: { model: wanted } })
+  }
+  const engine = order.engine ?? engineDefault
+  if (engine !== engineDefault) {
+    throw new GatewayError('request-invalid', `The engine ${engine} is not enabled here.`, {
+      details: { field: 'executionEngine' },
+    })
+  }
+  const id = randomUUID()
+  await admit(deps, order, id)
+  const session = await insertWithNodes(deps, { id, principal, agentId: agent.id, model, engine })
+  deps.events.sessionOpened({ sessionId: id, agentId: agent.id })
+  return session
+}
+
+async function admit({ pipeline }: SessionsDeps, { principal, agent }: SessionOrder, id: string): Promise<void> {
+  const answer = await pipeline.admit({
+    principal,
+    session: null,
+    action: 'session.create',
+    resource: { kind: 'agent', name: agent.id, effectClass: 'write', owner: principal.wallet },
+    facts: { phase: 'call', arguments: { agentId: agent.id } },
+    origin: 'http',
+    effectKey: `session:${id}`,
+    attempt: 1,
+  })
+  if (answer.kind === 'held') throw new GatewayError('approval-required', answer.decision.reason)
+  if (answer.kind === 'refused') throw new GatewayError(answer.code, answer.reason)
+}
+
+type NewSession = Pick<SessionRow, 'id' | 'agentId' | 'model' | 'engine'> & { readonly principal: Principal }
+
+// user -> workflow -> agent: two nodes of the tree come with each session.
+async function insertWithNodes(deps: SessionsDeps, { principal, ...session }: NewSession): Promise<SessionRow> {
+  const [wsid, asid] = [randomBytes(16).toString('hex'), randomBytes(16).toString('hex')]
+  const { tenant, walletId, sessionIds } = principal
+  const sessionsMax = deps.sessionsMax ?? sessionsPerWalletMax
+  return inTransaction(deps.pool, async (client) => {
+    const node = { tenant, walletId, expiresAt: null }
+    await insertNode(client, { ...node, id: wsid, kind: 'wsid', parentId: sessionIds.usid, subject: session.id })
+    await insertNode(client, { ...node, id: asid, kind: 'asid', parentId: wsid, subject: session.agentId })
+    const row = await insertSession(client, { ...session, walletId, tenant, wsid, asid }, sessionsMax)
+    if (!row) {
+      throw new GatewayError('session-limit', `A wallet may have ${sessionsMax} open sessions.`, {
+        details: { sessionsMax },
+      })
+    }
+    return row
+  })
+}
+
+export type SessionName = { readonly principal: Principal; readonly agentId: string; readonly sessionId: string }
+
+/** The caller's session with the agent. Somebody else's is not found. */
+export async function ownSession(pool: Pool, { principal, agentId, sessionId }: SessionName): Promise<SessionRow> {
+  const session = await readSession(pool, { id: sessionId, walletId: principal.walletId, agentId })
+  if (!session) throw new GatewayError('not-found', 'There is no such session.')
+  return session
+}
+
+/** Ends the session's workflow and purges what was said. While its workflow cannot be told, nothing is deleted. */
+export async function removeSession(deps: SessionsDeps, name: SessionName): Promise<void> {
+  const session = await ownSession(deps.pool, name)
+  await close(deps, session.id)
+  await inTransaction(deps.pool, (client) => deleteSession(client, session.id))
+  await close(deps, session.id).catch(() => undefined) // a turn may have slipped in between; the sweep purges its words
+  deps.events.sessionDeleted({ sessionId: session.id })
+}
+
+async function close({ durable }: SessionsDeps, sessionId: string): Promise<void> {
+  try {
+    await durable.closeSession(sessionId)
+  } catch (cause) {
+    throw new GatewayError('durable-unavailable', 'The session could not be ended; nothing was deleted.', { cause })
+  }
+}

@@ -1,0 +1,96 @@
+// Balance, history and play money.
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createDoorRig, type DoorRig } from '../support/door-rig.ts'
+
+let rig: DoorRig
+
+beforeAll(async () => {
+  rig = await createDoorRig()
+})
+afterAll(async () => {
+  await rig[Symbol.asyncDispose]()
+})
+
+const bodyOf = async (reply: Response) => (await reply.json()) as Record<string, unknown>
+
+test.each(['limit=0x1', 'limit=201', 'limit=-1', 'offset=1e9', 'offset=abc', 'limit=1&limit=2'])(
+  'a page with %s is refused',
+  async (query) => {
+    const person = await rig.signIn()
+    const reply = await person.call('GET', `/wallet/transactions?${query}`)
+    expect([reply.status, (await bodyOf(reply))['code']]).toEqual([400, 'VALIDATION_ERROR'])
+  },
+)
+
+test('without a credential, permission or the right method nothing is told', async () => {
+  expect((await fetch(`${rig.base}/wallet/balance`)).status).toBe(401)
+  const chatter = await rig.signIn({ permissions: ['chat:*'] })
+  for (const path of ['/wallet/balance', '/wallet/transactions'])
+    expect((await chatter.call('GET', path)).status).toBe(403)
+  const reader = await rig.signIn({ permissions: ['wallet:read'] })
+  expect((await reader.call('POST', '/wallet/faucet')).status).toBe(403)
+  expect((await reader.call('DELETE', '/wallet/balance')).status).toBe(405)
+})
+
+test('play money comes once', async () => {
+  const person = await rig.signIn({ funds: 0n })
+  expect(await bodyOf(await person.call('POST', '/wallet/faucet'))).toEqual({
+    amount: '10000000',
+    availableBalance: '10000000',
+    playMoney: true,
+  })
+  const again = await person.call('POST', '/wallet/faucet')
+  expect([again.status, (await bodyOf(again))['code']]).toEqual([409, 'FAUCET_USED'])
+})
+
+test('a new wallet has nothing, and says null where there is no source', async () => {
+  const person = await rig.signIn({ funds: 0n })
+  expect(await bodyOf(await person.call('GET', '/wallet/balance'))).toMatchObject({
+    availableBalance: '0',
+    availableBalanceUsd: '$0.00',
+    reserved: '0',
+    depositAddress: null,
+    unifiedDepositAddress: null,
+    depositInstructions: null,
+    agentSpends: {},
+    estimatedMessages: { 'scripted-1': 0 },
+    walletAddress: person.principal.wallet,
+  })
+})
+
+test('a turn is reserved, charged and listed, and the parts of the balance add up', async () => {
+  const person = await rig.signIn({ funds: 1_000_000n })
+  const session = await rig.openSession(person)
+  const turn = await rig.post(person, session, { message: 'hello' })
+  const during = await bodyOf(await person.call('GET', '/wallet/balance'))
+  expect(BigInt(String(during['reserved']))).toBeGreaterThan(0n)
+  expect(BigInt(String(during['availableBalance'])) + BigInt(String(during['reserved']))).toBe(1_000_000n)
+  await rig.answer(session, turn, ['hi'])
+  const after = await bodyOf(await person.call('GET', '/wallet/balance'))
+  expect(after).toMatchObject({
+    availableBalance: '998800',
+    onChainBalance: '1000000',
+    unsettledSpend: '1200',
+    reserved: '0',
+    agentSpends: { assistant: { totalSpent: '1200' } },
+  })
+  const page = await bodyOf(await person.call('GET', '/wallet/transactions?limit=1'))
+  expect(page).toMatchObject({
+    total: 2,
+    hasMore: true,
+    transactions: [{ type: 'spend', amount: '1200', agentId: 'assistant' }],
+  })
+  const rest = await bodyOf(await person.call('GET', '/wallet/transactions?limit=1&offset=1'))
+  expect(rest).toMatchObject({ total: 2, hasMore: false, transactions: [{ type: 'deposit', amount: '1000000' }] })
+})
+
+test("nobody sees another wallet's money", async () => {
+  const rich = await rig.signIn({ funds: 5n })
+  const other = await rig.signIn({ funds: 0n })
+  expect(await bodyOf(await other.call('GET', '/wallet/transactions'))).toEqual({
+    transactions: [],
+    total: 0,
+    hasMore: false,
+  })
+  expect((await bodyOf(await rich.call('GET', '/wallet/transactions')))['total']).toBe(1)
+})

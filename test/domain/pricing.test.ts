@@ -1,0 +1,104 @@
+// Prices: the table of the contract, tiers by prompt size, reservations that bound, postings that sum to one rounding.
+import fc from 'fast-check'
+import { readFileSync } from 'node:fs'
+import { expect, test } from 'vitest'
+import { offeredPrices, parsePrices, resolveModel } from '../../config/prices.ts'
+import { picos, roundHalfUp } from '../../domain/money.ts'
+import { baseCost, modelReservation, noUsage, planCost, plans, rowsOf, stepPosting } from '../../domain/pricing.ts'
+
+const file = readFileSync(new URL('../../policy/prices.yaml', import.meta.url), 'utf8')
+const table = parsePrices(file)
+const day = '2026-11-24'
+
+test('a model that is not in the table has no price, whatever it begins with', () => {
+  for (const name of [
+    'claude-sonnet',
+    'claude-sonnet-5-5-preview',
+    'claude-haiku-4',
+    'nothing-9',
+    '',
+    '__proto__',
+    'constructor',
+  ]) {
+    expect(resolveModel(table, name)).toBeUndefined()
+  }
+})
+
+test('a table with a float, an unknown key or an alias to nowhere is refused', () => {
+  expect(() => parsePrices(file.replace('input: "8"', 'input: 8'))).toThrow('prices')
+  expect(() => parsePrices(file.replace('source:', 'sauce: x\nsource:'))).toThrow('prices')
+  expect(() => parsePrices(file.replace('haiku: claude-haiku-5-5', 'haiku: claude-haiku-9'))).toThrow('alias haiku')
+})
+
+test('a row does not hold before its day', () => {
+  expect(rowsOf(table.rows, 'claude-haiku-4-5', '2026-10-06')).toEqual([])
+  expect(rowsOf(table.rows, 'claude-haiku-4-5', '2026-10-07')).toHaveLength(1)
+})
+
+test('with the scripted model short names lead to it; with a vendor it does not exist', () => {
+  expect(resolveModel(offeredPrices(table, 'scripted'), 'opus')).toBe('scripted-1')
+  expect(resolveModel(offeredPrices(table, 'anthropic'), 'opus')).toBe('claude-opus-5-5')
+  expect(resolveModel(offeredPrices(table, 'anthropic'), 'scripted-1')).toBeUndefined()
+})
+
+// Base in tenths of a micro-USD, because bases have decimals; then what each plan charges.
+test.each([
+  { tenths: 180_000n, calls: 2, byok: 2_800n, managed: 21_700n },
+  { tenths: 123_450n, calls: 3, byok: 2_735n, managed: 15_697n },
+  { tenths: 0n, calls: 1, byok: 500n, managed: 500n },
+  { tenths: 10n, calls: 0, byok: 0n, managed: 1n },
+  { tenths: 40n, calls: 0, byok: 0n, managed: 5n },
+  { tenths: 50n, calls: 0, byok: 1n, managed: 6n },
+  { tenths: 6n, calls: 0, byok: 0n, managed: 1n },
+  { tenths: 9_999_997n, calls: 7, byok: 103_500n, managed: 1_153_500n },
+])('a base of $tenths tenths with $calls tool calls costs $byok with an own key, $managed otherwise', (row) => {
+  const base = picos(row.tenths * 100_000n)
+  expect(roundHalfUp(planCost(plans.byok, base, row.calls))).toBe(row.byok)
+  expect(roundHalfUp(planCost(plans.managed, base, row.calls))).toBe(row.managed)
+})
+
+test('a tier is chosen by the whole prompt, cache included', () => {
+  const rows = rowsOf(table.rows, 'claude-haiku-5-5', day)
+  const small = baseCost(rows, { ...noUsage, inputTokens: 100_000 })
+  const large = baseCost(rows, { ...noUsage, inputTokens: 100_000, cacheReadTokens: 1 })
+  expect(small).toBe(100_000n * 100_000n)
+  expect(large).toBe(100_000n * 500_000n + 50_000n)
+})
+
+const usage = fc.record({
+  inputTokens: fc.nat(200_000),
+  outputTokens: fc.nat(8_000),
+  cacheReadTokens: fc.nat(50_000),
+  cacheWrite5mTokens: fc.nat(50_000),
+  cacheWrite1hTokens: fc.nat(50_000),
+})
+const model = fc.constantFrom(...new Set(table.rows.map((row) => row.model)))
+
+test('a call within its bounds never costs more than its reservation', () => {
+  fc.assert(
+    fc.property(model, usage, (name, used) => {
+      const rows = rowsOf(table.rows, name, day)
+      const inputTokens = used.inputTokens + used.cacheReadTokens + used.cacheWrite5mTokens + used.cacheWrite1hTokens
+      const cost = roundHalfUp(planCost(plans.managed, baseCost(rows, used), 0))
+      expect(
+        modelReservation(rows, plans.managed, { inputTokens, outputTokens: used.outputTokens }),
+      ).toBeGreaterThanOrEqual(cost)
+    }),
+  )
+})
+
+test('the postings of a turn sum to its cost, rounded once', () => {
+  fc.assert(
+    fc.property(fc.array(fc.bigInt({ min: 0n, max: 10n ** 13n }), { maxLength: 40 }), (steps) => {
+      let total = 0n
+      let posted = 0n
+      for (const step of steps) {
+        const posting = stepPosting(picos(total), picos(total + step))
+        expect(posting).toBeGreaterThanOrEqual(0n)
+        posted += posting
+        total += step
+      }
+      expect(posted).toBe(roundHalfUp(picos(total)))
+    }),
+  )
+})

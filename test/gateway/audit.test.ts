@@ -1,0 +1,221 @@
+// The chain: sealed by several processes without a gap, and broken by nothing that goes unnoticed.
+import { execFile } from 'node:child_process'
+import { generateKeyPairSync, randomUUID, sign } from 'node:crypto'
+import { promisify } from 'node:util'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { canonicalJson } from '../../crypto/portable/canonical-json.ts'
+import { readHeads, readRecords } from '../../db/audit.ts'
+import { inTransaction } from '../../db/transaction.ts'
+import type { Principal } from '../../domain/principal.ts'
+import { gatewayIdentity } from '../../gateway/audit-record.ts'
+import { verifyChain, type Verified } from '../../gateway/audit-verify.ts'
+import packageJson from '../../package.json' with { type: 'json' }
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { scrubbedEnvironment } from '../support/installation.ts'
+import { asIntruder, createPerson, openGateway, recordsOf, toolCall, type Gateway } from './fixture.ts'
+
+let database: TestDatabase
+let gateway: Gateway
+let person: Principal
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  gateway = await openGateway(database)
+})
+beforeEach(async () => {
+  person = await createPerson(database.pool)
+})
+afterAll(async () => {
+  await gateway?.[Symbol.asyncDispose]()
+  await database?.[Symbol.asyncDispose]()
+})
+
+const effect = async () => ({ value: 'fine', output: 'fine' })
+
+async function chainOf(principal: Principal, length: number): Promise<void> {
+  for (let n = 0; n < length; n += 1) await gateway.pipeline.run(toolCall(principal, n % 2 ? 'read' : 'write'), effect)
+  await gateway.sealer.drain()
+}
+
+async function verifyTenant(tenant: string): Promise<Verified> {
+  const [row] = (await readHeads(database.pool, { afterTenant: '', limit: 1_000 })).filter(
+    (each) => each.tenant === tenant,
+  )
+  const publicKeys = new Map(gateway.keys.publicKeys('audit').map(({ kid, key }) => [kid, key]))
+  const records = await readRecords(database.pool, { tenant, afterSeq: 0, limit: 1_000 })
+  return verifyChain(records, { publicKeys, tenant, head: row?.head ?? null })
+}
+
+const edited = (set: string) => `UPDATE audit_record SET ${set} WHERE tenant = $1 AND seq = 3`
+
+test.each([
+  ['an edited member', edited(`body = replace(body, '"status":"ok"', '"status":"held"')`), 3, /signature/],
+  ['a record that is rewritten in another form', edited("body = body || ' '"), 3, /canonical/],
+  ['a record that is no JSON', edited("body = '{'"), 3, /canonical/],
+  [
+    'an edited previous hash',
+    edited(`body = regexp_replace(body, '"prev_sha256":"..', '"prev_sha256":"00')`),
+    3,
+    /signature/,
+  ],
+  ['a deleted record', 'DELETE FROM audit_record WHERE tenant = $1 AND seq = 3', 3, /missing/],
+  ['a deleted first record', 'DELETE FROM audit_record WHERE tenant = $1 AND seq = 1', 1, /missing/],
+  ['a cut-off end', 'DELETE FROM audit_record WHERE tenant = $1 AND seq >= 4', 4, /end of the chain/],
+  ['no records at all', 'DELETE FROM audit_record WHERE tenant = $1', 1, /end of the chain/],
+  ['a head moved back', 'UPDATE audit_head SET seq = 4 WHERE tenant = $1', 5, /beyond the head/],
+  [
+    'a head that names another record',
+    "UPDATE audit_head SET sha256 = repeat('1', 64) WHERE tenant = $1",
+    5,
+    /another record/,
+  ],
+  ['a lost head', 'DELETE FROM audit_head WHERE tenant = $1', 6, /head of the chain is missing/],
+] as const)('notices %s', async (...[, sql, firstBrokenSeq, reason]) => {
+  await chainOf(person, 5)
+  expect(await verifyTenant(person.tenant)).toEqual({ ok: true, count: 5 })
+  await asIntruder(database, sql, [person.tenant])
+  const verified = await verifyTenant(person.tenant)
+  expect(verified).toMatchObject({ ok: false, firstBrokenSeq, reason: expect.stringMatching(reason) as string })
+})
+
+test('notices two records that changed places', async () => {
+  await chainOf(person, 5)
+  const swap = `UPDATE audit_record a SET body = b.body, sha256 = b.sha256 FROM audit_record b
+    WHERE a.tenant = $1 AND b.tenant = $1 AND a.seq + b.seq = 6 AND a.seq <> b.seq`
+  await asIntruder(database, swap, [person.tenant])
+  expect(await verifyTenant(person.tenant)).toMatchObject({ ok: false, firstBrokenSeq: 1 })
+})
+
+test('notices a record of another tenant in the chain', async () => {
+  const other = await createPerson(database.pool)
+  await chainOf(person, 3)
+  await chainOf(other, 3)
+  const borrow = `UPDATE audit_record a SET body = b.body FROM audit_record b
+    WHERE a.tenant = $1 AND b.tenant = $2 AND a.seq = 2 AND b.seq = 2`
+  await asIntruder(database, borrow, [person.tenant, other.tenant])
+  expect(await verifyTenant(person.tenant)).toMatchObject({
+    firstBrokenSeq: 2,
+    reason: expect.stringMatching(/tenant/) as string,
+  })
+})
+
+test.each(['unknown', 'the real'] as const)(
+  'notices a record that was signed again with another key under %s kid',
+  async (kid) => {
+    await chainOf(person, 5)
+    const { privateKey } = generateKeyPairSync('ed25519')
+    const [, , third] = await recordsOf(database.pool, person.tenant)
+    const { sig: _sig, ...rest } = { ...third, status: 'denied', ...(kid === 'unknown' ? { kid: 'mine' } : {}) }
+    const signature = sign(null, Buffer.from(canonicalJson(rest)), privateKey).toString('base64')
+    const body = canonicalJson({ ...rest, sig: `ed25519:${signature}` })
+    await asIntruder(database, 'UPDATE audit_record SET body = $2 WHERE tenant = $1 AND seq = 3', [person.tenant, body])
+    expect(await verifyTenant(person.tenant)).toMatchObject({ ok: false, firstBrokenSeq: 3 })
+  },
+)
+
+test('the application cannot rewrite the chain', async () => {
+  await chainOf(person, 1)
+  for (const sql of ["UPDATE audit_record SET decision = 'x'", 'DELETE FROM audit_record', 'TRUNCATE audit_record']) {
+    await expect(database.pool.query(sql)).rejects.toThrow(/permission denied|append-only/)
+  }
+})
+
+test('records of a retired key still verify', async () => {
+  await chainOf(person, 2)
+  await gateway.keys.rotate('audit')
+  await chainOf(person, 2)
+  const kids = (await recordsOf(database.pool, person.tenant)).map((record) => record.kid)
+  expect(new Set(kids).size).toBe(2)
+  expect(await verifyTenant(person.tenant)).toEqual({ ok: true, count: 4 })
+})
+
+test('two processes write one chain without a gap, each call once', async () => {
+  await using other = await openGateway(database)
+  const calls = Array.from({ length: 120 }, (_, n) => {
+    const { pipeline } = n % 2 ? gateway : other
+    return pipeline.run(toolCall(person, n % 3 ? 'read' : 'write', { effectKey: `call-${n}` }), effect)
+  })
+  await Promise.all(calls)
+  await Promise.all([gateway.sealer.drain(), other.sealer.drain(), other.sealer.drain()])
+  const records = await recordsOf(database.pool, person.tenant)
+  expect(records.map((record) => record.seq)).toEqual(Array.from({ length: 120 }, (_, n) => n + 1))
+  expect(new Set(records.map((record) => record.idempotency_key)).size).toBe(120)
+  expect(await verifyTenant(person.tenant)).toEqual({ ok: true, count: 120 })
+})
+
+test('seals by itself soon after the outcome, also while it is busy with others', async () => {
+  const others = await Promise.all(Array.from({ length: 20 }, () => createPerson(database.pool)))
+  await Promise.all([...others, person].map((each) => gateway.pipeline.run(toolCall(each, 'read'), effect)))
+  await new Promise((resolve) => setTimeout(resolve, 60)) // the round has begun
+  await gateway.pipeline.run(toolCall(person, 'read'), effect)
+  const startedAt = performance.now()
+  while ((await recordsOf(database.pool, person.tenant)).length < 2) {
+    if (performance.now() - startedAt > 900) break
+    await new Promise((resolve) => setTimeout(resolve, 10))
+  }
+  expect(await recordsOf(database.pool, person.tenant)).toHaveLength(2)
+})
+
+test('seals a forgotten intent as unknown, and a later outcome as a record that names it', async () => {
+  const aged = "UPDATE audit_pending SET at = now() - interval '16 minutes' WHERE tenant = $1"
+  await gateway.pipeline.run(toolCall(person, 'write', { effectKey: 'slow' }), async () => {
+    await gateway.sealer.drain()
+    expect(await recordsOf(database.pool, person.tenant)).toEqual([])
+    await asIntruder(database, aged, [person.tenant])
+    await gateway.sealer.drain()
+    return { value: null }
+  })
+  await gateway.sealer.drain()
+  const [unknown, late] = await recordsOf(database.pool, person.tenant)
+  expect(unknown).toMatchObject({ status: 'unknown', latency_ms: null, follows: null })
+  expect(late).toMatchObject({
+    status: 'ok',
+    follows: unknown?.id,
+    effect_seq: unknown?.effect_seq,
+    idempotency_key: 'slow',
+  })
+  expect(await verifyTenant(person.tenant)).toEqual({ ok: true, count: 2 })
+})
+
+test('an outcome that is being written is not overtaken by unknown', async () => {
+  const id = randomUUID()
+  const insert = `INSERT INTO audit_pending (id, tenant, intent, at)
+    SELECT $1, tenant, intent, now() - interval '1 hour' FROM audit_pending WHERE tenant = $2 LIMIT 1`
+  await gateway.pipeline.run(toolCall(person, 'write'), async () => {
+    await asIntruder(database, insert, [id, person.tenant])
+    await inTransaction(database.pool, async (client) => {
+      const outcome = { status: 'ok', error_code: null, latency_ms: 1, output_sha256: null }
+      await client.query('UPDATE audit_pending SET outcome = $2 WHERE id = $1', [id, JSON.stringify(outcome)])
+      await gateway.sealer.drain()
+    })
+    return { value: null }
+  })
+  await gateway.sealer.drain()
+  const statuses = (await recordsOf(database.pool, person.tenant)).map((record) => record.status)
+  expect(statuses).toEqual(['ok', 'ok'])
+})
+
+test('records name the release that wrote them', () => {
+  expect(gatewayIdentity.version).toBe(packageJson.version)
+})
+
+test('audit:verify is green, and names the tenant and the first broken record when it is not', async () => {
+  const verify = () =>
+    promisify(execFile)(process.execPath, ['--import', 'tsx', 'workers/audit-verify.ts'], {
+      env: scrubbedEnvironment({ DATABASE_URL: database.url }),
+    })
+  await using fresh = await createTestDatabase()
+  await using process2 = await openGateway(fresh)
+  const someone = await createPerson(fresh.pool)
+  for (let n = 0; n < 3; n += 1) await process2.pipeline.run(toolCall(someone, 'read'), effect)
+  await process2.sealer.drain()
+  const green = await promisify(execFile)(process.execPath, ['--import', 'tsx', 'workers/audit-verify.ts'], {
+    env: scrubbedEnvironment({ DATABASE_URL: fresh.url }),
+  })
+  expect(green.stdout).toBe('Verified: 1 chains with 3 records are ok.\n')
+  const broken = await verify().catch((error: { code: number; stdout: string }) => error)
+  expect(broken).toMatchObject({
+    code: 1,
+    stdout: expect.stringMatching(/^tenant 0x\w+: broken at record \d+: /m) as string,
+  })
+}, 20_000)

@@ -1,0 +1,150 @@
+// A gateway on a real database: the pipeline with its feed, sealer and keys, and the people and calls of its tests.
+import { randomBytes, randomUUID } from 'node:crypto'
+import pg from 'pg'
+import { createSeal } from '../../crypto/seal.ts'
+import { createListener, type Pool } from '../../db/pool.ts'
+import type { PolicySet } from '../../domain/policy/combine.ts'
+import type { Rule } from '../../domain/policy/rule.ts'
+import type { Principal } from '../../domain/principal.ts'
+import type { EffectClass } from '../../domain/tool.ts'
+import { createAuditSealer, type AuditSealer } from '../../gateway/audit-sealer.ts'
+import type { Call, Pipeline } from '../../gateway/call.ts'
+import { createEpochs, type LiveEpochs } from '../../gateway/epochs.ts'
+import type { HoldOrder } from '../../gateway/ports.ts'
+import { createPipeline } from '../../gateway/pipeline.ts'
+import { createSigningKeys, type SigningKeys } from '../../gateway/signing-keys.ts'
+import { AuditRecord } from '../../schemas/audit.ts'
+import type { TestDatabase } from '../support/database.ts'
+
+export const quiet = { warn: () => undefined, error: () => undefined }
+
+export type Gateway = AsyncDisposable & {
+  readonly pipeline: Pipeline
+  readonly epochs: LiveEpochs
+  readonly sealer: AuditSealer
+  readonly keys: SigningKeys
+}
+
+/** A process of its own on the database: `epochs` may be replaced to cut it off from its feed. */
+export async function openGateway(
+  database: TestDatabase,
+  options: { readonly policy?: PolicySet; readonly epochs?: LiveEpochs } = {},
+): Promise<Gateway> {
+  const { pool, url } = database
+  const keys = await createSigningKeys({ pool, seal: createSeal(masterKey), clock: () => new Date() })
+  const epochs = options.epochs ?? (await createEpochs({ pool, listener: () => createListener(url), log: quiet }))
+  const sealer = createAuditSealer({ pool, keys, log: quiet })
+  const policy = { current: () => options.policy ?? policyOf(allowAll) }
+  const events = { decisionMade: () => undefined }
+  const pipeline = createPipeline({ pool, epochs, policy, sealer, events, traceId: () => 'ab'.repeat(16) })
+  return {
+    pipeline,
+    epochs,
+    sealer,
+    keys,
+    async [Symbol.asyncDispose]() {
+      await sealer[Symbol.asyncDispose]()
+      await epochs[Symbol.asyncDispose]()
+    },
+  }
+}
+
+const masterKey = randomBytes(32)
+
+export const policyOf = (...rules: readonly Rule[]): PolicySet => ({ policyId: 'test', version: 3, epoch: 7, rules })
+
+export const ruleOf = (id: string, effect: Rule['effect'], match: Rule['match'] = {}): Rule => ({
+  id,
+  version: 3,
+  source: 'test.yaml',
+  phases: ['list', 'call'],
+  match,
+  effect,
+  reason: `The rule ${id} says so.`,
+  severity: 'low',
+})
+
+export const allowAll = ruleOf('allow-all', { kind: 'allow' })
+
+/** A person with a wallet in the database. */
+export async function createPerson(pool: Pool, over: Partial<Principal> = {}): Promise<Principal> {
+  const wallet = `0x${randomBytes(20).toString('hex')}`
+  const { rows } = await pool.query<{ id: bigint }>('SELECT wallet_open($1) AS id', [wallet])
+  return personWith({ wallet, walletId: rows[0]?.id ?? 0n, tenant: wallet, ...over })
+}
+
+export function personWith(over: Partial<Principal>): Principal {
+  const wallet = over.wallet ?? '0x00000000000000000000000000000000000000aa'
+  const usid = randomUUID()
+  return {
+    tenant: wallet,
+    subject: { kind: 'human', id: wallet },
+    wallet,
+    walletId: 1_000n,
+    actorChain: [],
+    scopes: [],
+    roles: ['owner'],
+    permissions: ['*:*'],
+    proof: { kind: 'none' },
+    assurance: 1,
+    sessionIds: { usid },
+    gate: [
+      { scope: `session:${usid}`, epoch: 0 },
+      { scope: `wallet:${wallet}`, epoch: 0 },
+      { scope: 'global:all', epoch: 0 },
+    ],
+    tokenId: randomUUID(),
+    expiresAt: new Date(Date.now() + 60_000),
+    ...over,
+  }
+}
+
+export async function fund(pool: Pool, person: Principal, amountMicros: bigint): Promise<void> {
+  await pool.query('SELECT faucet_fund($1, $2, $3)', [randomUUID(), person.walletId, amountMicros])
+}
+
+export const holdOf = (amountMicros: bigint): HoldOrder => ({
+  id: randomUUID(),
+  revenue: 3,
+  amountMicros,
+  code: 11,
+  agentId: 'assistant',
+  workflowId: 'turn',
+  meta: {},
+})
+
+/** A call of a tool; a read without a hold is lean, everything else governed. */
+export function toolCall(principal: Principal, effectClass: EffectClass, over: Partial<Call> = {}): Call {
+  return {
+    principal,
+    session: null,
+    action: 'tool.call',
+    resource: { kind: 'tool', name: `notes/${effectClass}_note`, effectClass, owner: principal.wallet },
+    facts: { phase: 'call', arguments: { text: 'hello' } },
+    origin: 'chat',
+    effectKey: `call:${randomUUID()}`,
+    attempt: 1,
+    signal: new AbortController().signal,
+    ...over,
+  }
+}
+
+/** The tenant's sealed records, each checked against the schema. */
+export async function recordsOf(pool: Pool, tenant: string): Promise<AuditRecord[]> {
+  const { rows } = await pool.query<{ body: string }>('SELECT body FROM audit_record WHERE tenant = $1 ORDER BY seq', [
+    tenant,
+  ])
+  return rows.map((row) => AuditRecord.parse(JSON.parse(row.body)))
+}
+
+/** Runs SQL as the owner of the schema with triggers off: what only an intruder on the database could do. */
+export async function asIntruder(database: TestDatabase, sql: string, values: unknown[] = []): Promise<void> {
+  const client = new pg.Client({ connectionString: database.url })
+  await client.connect()
+  try {
+    await client.query('SET session_replication_role = replica')
+    await client.query(sql, values)
+  } finally {
+    await client.end()
+  }
+}
