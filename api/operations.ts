@@ -1,10 +1,5 @@
-// Health, readiness, the printed OpenAPI document, problem pages, metrics, and the codec of the Temporal UI.
-import type { PayloadCodec } from '@temporalio/common'
-import { payloadFromJson, payloadToJson } from '../crypto/payload-codec.ts'
+// Health, readiness, the printed OpenAPI document, problem pages and metrics.
 import { GatewayError, isErrorCode } from '../domain/errors.ts'
-import { codecBodyBytesMax } from '../domain/limits.ts'
-import type { Principal } from '../domain/principal.ts'
-import type { Pipeline } from '../gateway/call.ts'
 import * as shapes from '../schemas/operations.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { z } from 'zod'
@@ -15,8 +10,6 @@ import { route, type Route } from './route.ts'
 export type OperationDeps = {
   readonly version: string
   readonly environment: string
-  readonly codec: PayloadCodec
-  readonly pipeline: Pipeline
   readonly metrics: Metrics
   readonly checks: {
     readonly database: () => Promise<boolean>
@@ -28,15 +21,7 @@ export type OperationDeps = {
 }
 
 export function createOperationRoutes(deps: OperationDeps): Route[] {
-  return [
-    healthRoute(deps),
-    readyRoute(deps),
-    openApiRoute(deps),
-    problemRoute(),
-    metricsRoute(deps),
-    codecRoute(deps, 'decode'),
-    codecRoute(deps, 'encode'),
-  ]
+  return [healthRoute(deps), readyRoute(deps), openApiRoute(deps), problemRoute(), metricsRoute(deps)]
 }
 
 const because = 'Says nothing about anybody.'
@@ -139,49 +124,4 @@ function metricsRoute({ metrics }: OperationDeps): Route {
       body: metrics.text(),
     }),
   })
-}
-
-// The UI's codec protocol. Operators only; every call is decided and recorded like any other effect.
-function codecRoute({ codec, pipeline }: OperationDeps, verb: 'decode' | 'encode'): Route {
-  return route({
-    method: 'post',
-    path: `/temporal/codec/${verb}`,
-    family: 'wallet',
-    summary: `Payloads to ${verb === 'decode' ? 'clear text' : 'ciphertext'}, for the Temporal UI.`,
-    guard: { kind: 'operator', permission: 'admin:codec' },
-    cookie: true,
-    cors: 'temporal-ui',
-    body: shapes.Payloads,
-    bodyBytesMax: codecBodyBytesMax,
-    responses: { 200: shapes.Payloads },
-    async handle({ body, principal, ids }) {
-      await admit(pipeline, principal, { verb, payloads: body.payloads.length, requestId: ids.requestId })
-      const payloads = body.payloads.map((payload) => payloadFromJson(payload))
-      const done = await (verb === 'decode' ? codec.decode(payloads) : codec.encode(payloads)).catch(
-        (error: unknown) => {
-          throw new GatewayError('request-invalid', 'A payload cannot be read.', { cause: error })
-        },
-      )
-      return { status: 200, body: { payloads: done.map(payloadToJson) } }
-    },
-  })
-}
-
-async function admit(
-  pipeline: Pipeline,
-  principal: Principal,
-  facts: { verb: string; payloads: number; requestId: string },
-): Promise<void> {
-  const answer = await pipeline.admit({
-    principal,
-    session: null,
-    action: 'codec.decode',
-    resource: { kind: 'codec', name: facts.verb, effectClass: 'read', owner: null },
-    facts: { phase: 'call', arguments: facts },
-    origin: 'http',
-    effectKey: facts.requestId,
-    attempt: 1,
-  })
-  if (answer.kind === 'refused') throw new GatewayError(answer.code, answer.reason)
-  if (answer.kind === 'held') throw new GatewayError('approval-required', answer.decision.reason)
 }

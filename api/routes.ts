@@ -4,6 +4,7 @@ import { createAgentRoutes, type AgentRoutesDeps } from './agents.ts'
 import { createAuthRoutes, type AuthDeps } from './auth.ts'
 import { createChatRoutes, type ChatRoutesDeps } from './chat.ts'
 import { createCodecRoutes, type CodecRoutesDeps } from './codec.ts'
+import { createOperationRoutes, type OperationDeps } from './operations.ts'
 import type { Route } from './route.ts'
 import { createSessionRoutes, type SessionRoutesDeps } from './sessions.ts'
 import { createWalletRoutes, type WalletRoutesDeps } from './wallet.ts'
@@ -13,15 +14,18 @@ export type RoutesDeps = AuthDeps &
   SessionRoutesDeps &
   ChatRoutesDeps &
   WalletRoutesDeps &
-  CodecRoutesDeps
+  CodecRoutesDeps &
+  Omit<OperationDeps, 'routes'>
 
 export function allRoutes(deps: RoutesDeps): Route[] {
-  return [
+  const routes: Route[] = [
     ...createAuthRoutes(deps),
     ...createAgentRoutes(deps),
     ...createSessionRoutes(deps),
     ...createChatRoutes(deps),
     ...createWalletRoutes(deps),
     ...createCodecRoutes(deps),
+    ...createOperationRoutes({ ...deps, routes: () => routes }),
   ]
+  return routes
 }

@@ -230,6 +230,7 @@ async function submit(
     tenantId: principal.tenant.startsWith('0x') ? `w${principal.walletId}` : principal.tenant, // never the address
     walletId: principal.walletId.toString(),
     agentId: post.agent.id,
+    stepsMax: post.agent.stepsMax,
     revocationScopes: gateOf(call).map(({ scope }) => scope.replace(/:0x[0-9a-f]{40}$/, `:w${principal.walletId}`)),
   }
   const submitted = await deps.durable.submitTurn({ labels, turn, rollOverTurns, timeoutMs: turnAcceptMs })

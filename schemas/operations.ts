@@ -1,6 +1,5 @@
-// Health, readiness and the codec protocol of the Temporal UI.
+// Health, readiness and problem pages.
 import { z } from 'zod'
-import { codecPayloadsMax } from '../domain/limits.ts'
 
 const KeySource = z.enum(['tpm_pcr', 'env_fallback'])
 
@@ -27,12 +26,6 @@ export const Ready = z.object({
   database: z.boolean(),
   temporal: z.boolean(),
   revocationFeed: z.boolean(),
-})
-
-export const Payloads = z.object({
-  payloads: z
-    .array(z.object({ metadata: z.record(z.string(), z.string()).optional(), data: z.string().optional() }))
-    .max(codecPayloadsMax),
 })
 
 export const ProblemPage = z.object({ code: z.string(), status: z.number(), title: z.string() })

@@ -45,7 +45,7 @@ export async function wireActivities({ services, config, log, crashPoint }: Opti
     tools,
     offer: createToolOffer({ tools, classes: catalogue.classes, policy: services.policy, log }),
     agents: await readAgents(),
-    prices: await readPrices(),
+    prices: await readPrices(config.model.kind),
     events: services.events,
     tracing: services.tracing,
     crashPoint,

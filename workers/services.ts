@@ -11,6 +11,7 @@ import { createPipeline } from '../gateway/pipeline.ts'
 import type { Clock, Members, PolicySource, TokenBus } from '../gateway/ports.ts'
 import { createSigningKeys, type SigningKeys } from '../gateway/signing-keys.ts'
 import { createEvents, type Events } from '../telemetry/events.ts'
+import { createTracing, type Tracing } from '../telemetry/tracing.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
 import { readPolicy, root } from './files.ts'
@@ -28,6 +29,7 @@ export type Services = AsyncDisposable & {
   readonly bus: TokenBus
   readonly events: Events
   readonly metrics: Metrics
+  readonly tracing: Tracing
   readonly clock: Clock
   readonly publicUrl: string
 }
@@ -47,6 +49,7 @@ export async function assemble({
   await using stack = new AsyncDisposableStackLike()
   const clock: Clock = () => new Date()
   const metrics = createMetrics()
+  const tracing = stack.use(createTracing({ name, otlpEndpoint: config.telemetry.otlpEndpoint }))
   const events = createEvents(log.child({ room: 'events' }), metrics)
   const pool = createPool({
     url,
@@ -66,13 +69,13 @@ export async function assemble({
   const sealer = stack.use(createAuditSealer({ pool, keys, log }))
   const policySet = await readPolicy()
   const policy: PolicySource = { current: () => policySet }
-  const pipeline = createPipeline({ pool, epochs, policy, sealer, events, traceId: () => null })
+  const pipeline = createPipeline({ pool, epochs, policy, sealer, events, traceId: tracing.traceId })
   const bus = stack.use(
     createTokenBus({ pool, listener, onFault: (error) => log.warn({ err: error }, 'the token bus lost its line') }),
   )
   const owned = stack.move()
   return {
-    ...{ pool, seal, keys, members, epochs, policy, pipeline, bus, events, metrics, clock },
+    ...{ pool, seal, keys, members, epochs, policy, pipeline, bus, events, metrics, tracing, clock },
     publicUrl: config.publicUrl ?? `http://127.0.0.1:${config.port}`,
     [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
   }

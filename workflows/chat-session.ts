@@ -15,7 +15,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow'
 import type { TurnActivities } from '../activities/turn.ts'
-import { rememberedUpdatesMax, turnQueueMax, turnStepsMax } from '../domain/limits.ts'
+import { rememberedUpdatesMax, turnQueueMax } from '../domain/limits.ts'
 import {
   cancelTurn,
   closeSession,
@@ -144,7 +144,7 @@ function runChild({ labels }: SessionState, turn: TurnRef): Promise<void> {
     taskQueue: queues.durable,
     workflowIdReusePolicy: 'REJECT_DUPLICATE',
     parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
-    args: [{ ...turn, labels, stepsMax: turnStepsMax }],
+    args: [{ ...turn, labels, stepsMax: labels.stepsMax }],
     staticSummary: 'One turn: model and tools',
     searchAttributes: {
       SessionId: [labels.sessionId],

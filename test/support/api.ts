@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import { createApp } from '../../api/app.ts'
 import { doorFacts } from '../../api/context.ts'
-import { allRoutes, type RouteDeps } from '../../api/routes.ts'
+import { allRoutes, type RoutesDeps } from '../../api/routes.ts'
 import type { Submitted } from '../../clients/durable.ts'
 import { resolveModel } from '../../config/prices.ts'
 import { createAuthenticator } from '../../gateway/authenticate.ts'
@@ -14,6 +14,7 @@ import { createSeal } from '../../crypto/seal.ts'
 import { createListener } from '../../db/pool.ts'
 import { createTokenBus } from '../../db/token-bus.ts'
 import { createAuditSealer } from '../../gateway/audit-sealer.ts'
+import { createAgentCatalogue } from '../../gateway/agents.ts'
 import { createEpochs, type LiveEpochs } from '../../gateway/epochs.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
 import { createSigningKeys } from '../../gateway/signing-keys.ts'
@@ -71,16 +72,17 @@ export async function startTestApi(): Promise<TestApi> {
     closeSession: async () => undefined,
   }
   const prices = await readPrices('scripted')
-  const deps: RouteDeps = {
+  const deps: RoutesDeps = {
     ...{
       pool,
       keys,
       events,
       clock,
       publicUrl: url,
-      agents: await readAgents(),
+      catalogue: createAgentCatalogue({ agents: await readAgents(), prices, resolveModel, listTools: async () => [] }),
       prices,
       durable,
+      epochs,
       bus,
       pipeline,
       metrics,
@@ -92,11 +94,9 @@ export async function startTestApi(): Promise<TestApi> {
       links: true,
       faucet: true,
       temporalUiUrl: 'http://127.0.0.1:8233',
-      toolsOf: async () => [],
     },
     login: createLogin({ pool, keys, members, events, clock, publicUrl: url }),
     refreshEpochs: epochs.refresh,
-    door: { pool, pipeline, durable, prices, resolveModel, events, clock },
     codec: payloadCodecOf(seal),
     checks: { database: async () => true, temporal: async () => true, revocationFeed: () => true },
   }

@@ -6,7 +6,9 @@ import { runProcess } from '../../workers/process.ts'
 const point = process.argv[2] as CrashPoint | undefined
 
 await runProcess('durable', (context) =>
-  runDurable(context, (name) => {
-    if (name === point) process.kill(process.pid, 'SIGKILL')
+  runDurable(context, {
+    crashPoint: (name) => {
+      if (name === point) process.kill(process.pid, 'SIGKILL')
+    },
   }),
 )

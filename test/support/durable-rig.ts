@@ -65,7 +65,14 @@ export async function createBench(tracing = createTracing({ name: 'test' })): Pr
 }
 
 export function labelsOf(sessionId: string): SessionLabels {
-  return { sessionId, tenantId: 't1', walletId: '7', agentId: 'assistant', revocationScopes: ['global:all', 'agent:a'] }
+  return {
+    sessionId,
+    tenantId: 't1',
+    walletId: '7',
+    agentId: 'assistant',
+    stepsMax: 50,
+    revocationScopes: ['global:all', 'agent:a'],
+  }
 }
 
 export const sessionHandle = (bench: Bench, sessionId: string): WorkflowHandle =>

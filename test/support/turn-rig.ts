@@ -157,6 +157,7 @@ async function openSession({ pool }: TestDatabase, ledger: LedgerFacts, funds: b
     tenantId: 't1',
     walletId: walletId.toString(),
     agentId: 'assistant',
+    stepsMax: 50,
     revocationScopes: ['global:all'],
   }
   return { sessionId, turnId: randomUUID(), wallet, labels }
