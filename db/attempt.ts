@@ -16,7 +16,7 @@ export type AttemptOrder = {
   readonly intent: AuditIntent
 }
 
-export type HoldRow = {
+type HoldRow = {
   readonly id: string
   readonly revenue: 2 | 3
   readonly amountMicros: bigint

@@ -98,6 +98,7 @@ test('a released watch hears nothing more', async () => {
 
 test('an older event never un-revokes, and nonsense is not heard', async () => {
   await using epochs = await open()
+  await pause(200) // until it listens
   const hit = scope()
   await revoke(hit)
   await revoke(hit)

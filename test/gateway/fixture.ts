@@ -23,6 +23,8 @@ export type Gateway = AsyncDisposable & {
   readonly epochs: LiveEpochs
   readonly sealer: AuditSealer
   readonly keys: SigningKeys
+  /** What the sealer could not do. */
+  readonly faults: readonly unknown[]
 }
 
 /** A process of its own on the database: `epochs` may be replaced to cut it off from its feed. */
@@ -33,7 +35,8 @@ export async function openGateway(
   const { pool, url } = database
   const keys = await createSigningKeys({ pool, seal: createSeal(masterKey), clock: () => new Date() })
   const epochs = options.epochs ?? (await createEpochs({ pool, listener: () => createListener(url), log: quiet }))
-  const sealer = createAuditSealer({ pool, keys, log: quiet })
+  const faults: unknown[] = []
+  const sealer = createAuditSealer({ pool, keys, log: { error: (fault: unknown) => void faults.push(fault) } })
   const policy = { current: () => options.policy ?? policyOf(allowAll) }
   const events = { decisionMade: () => undefined }
   const pipeline = createPipeline({ pool, epochs, policy, sealer, events, traceId: () => 'ab'.repeat(16) })
@@ -42,6 +45,7 @@ export async function openGateway(
     epochs,
     sealer,
     keys,
+    faults,
     async [Symbol.asyncDispose]() {
       await sealer[Symbol.asyncDispose]()
       await epochs[Symbol.asyncDispose]()

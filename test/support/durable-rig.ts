@@ -28,7 +28,8 @@ export const testCodec = createPayloadCodec([{ id: 'test-1', key: codecKey }])
 export async function createBench(tracing = createTracing({ name: 'test' })): Promise<Bench> {
   quietRuntime()
   const plugins = temporalPlugins({ codec: testCodec, tracing })
-  const [temporal, bundle] = await Promise.all([startTestTemporal(), bundleWorkflows(plugins)])
+  const bundle = await bundleWorkflows(plugins) // before the server: a bundle that fails leaves nothing behind
+  const temporal = await startTestTemporal()
   const { address, namespace } = temporal
   const connection = await Connection.connect({ address })
   const native = await NativeConnection.connect({ address })

@@ -3,6 +3,7 @@
 import { randomUUID } from 'node:crypto'
 import { Context } from '@temporalio/activity'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createDurable } from '../../clients/durable.ts'
 import { turnQueueMax } from '../../domain/limits.ts'
 import { closeSession, revoked, sessionView, submitTurn } from '../../workflows/contract.ts'
 import { until } from '../support/installation.ts'
@@ -56,6 +57,14 @@ test('a turn that nobody takes is reported as unanswered, within its time', asyn
   expect(await bench.durable.submitTurn({ ...order, timeoutMs: 700 })).toEqual({ kind: 'unanswered' })
   expect(performance.now() - startedAt).toBeLessThan(3_000)
   await sessionHandle(bench, order.labels.sessionId).terminate()
+})
+
+test('a Temporal that is down is reported as unanswered, and as not ready', async () => {
+  const down = createDurable({ address: '127.0.0.1:9', namespace: 'gatehouse', client: {} })
+  const order = { labels: labelsOf(randomUUID()), turn: { turnId: randomUUID(), try: 1 }, rollOverTurns: 9 }
+  expect(await down.submitTurn({ ...order, timeoutMs: 500 })).toEqual({ kind: 'unanswered' })
+  expect(await down.isReady()).toBe(false)
+  await down[Symbol.asyncDispose]()
 })
 
 test('a full queue is refused with its code, and what was accepted still runs', async () => {
