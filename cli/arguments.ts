@@ -14,7 +14,7 @@ export type Expected<O extends Options> = {
 }
 
 /** Parses, or throws UsageError with one sentence. */
-export function parseWords<O extends Options = Record<never, never>>(args: readonly string[], expected: Expected<O>) {
+export function parseWords<O extends Options = Record<string, never>>(args: readonly string[], expected: Expected<O>) {
   const { options = {} as O, words = [] } = expected
   const { values, positionals } = parsed(args, { ...common, ...options })
   const needed = words.filter((word) => !word.startsWith('['))

@@ -102,5 +102,5 @@ function doneLine(data: Extract<ChatEvent, { type: 'done' }>['data']): string {
     data.model,
     ...(balance === null || balance === undefined ? [] : [`${formatMicros(balance)} left`]),
   ]
-  return `${parts.join(' · ')}`
+  return parts.join(' · ')
 }

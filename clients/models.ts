@@ -123,7 +123,7 @@ function vendorClient({ baseUrl, credential, limits, upstreamFetch }: Order, wat
     fetch: async (input, init) => {
       const headers = new Headers(init?.headers)
       await attach(credential, headers)
-      const response = await upstreamFetch(input as string, { ...init, headers } as RequestInit)
+      const response = await upstreamFetch(input as string, { ...init, headers })
       return watch.over(response)
     },
   })

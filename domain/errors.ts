@@ -99,11 +99,6 @@ export function invariant(condition: unknown, sentence: string): asserts conditi
   if (!condition) throw new InvariantError(sentence)
 }
 
-/** Ends an exhaustive switch. */
-export function assertNever(value: never): never {
-  throw new InvariantError(`Unreachable value ${String(value)}.`)
-}
-
 /** The one place where a caught value becomes an Error. */
 export function toError(value: unknown): Error {
   return value instanceof Error ? value : new Error(String(value))

@@ -16,7 +16,6 @@ export const idempotencyKeySecondsMax = 86_400 // explicit keys replay for 24 h
 // Identity.
 export const challengeSecondsMax = 300 // single use, five minutes
 export const challengeWrongTriesMax = 5 // then the nonce is burnt
-export const openChallengesPerAddressMax = 50
 export const sessionTokenSecondsMax = 86_400
 export const walletTokenSecondsMax = 30 * 86_400
 export const clockSkewSecondsMax = 60
@@ -55,9 +54,6 @@ export const turnAcceptMs = 10_000 // the door waits this long for the workflow 
 export const turnSubmittedSweepMs = 60_000
 export const turnReplayWindowMs = 30_000 // undelivered `done` is replayed within this time
 
-// Money.
-export const faucetMicros = 10_000_000n // ten dollars of play money, once per wallet
-
 // Streams.
 export const streamKeepAliveMs = 15_000
 export const streamReadChunksMax = 500
@@ -95,7 +91,6 @@ export const toolDescriptionCharsMax = 10_000
 export const toolErrorOutputCharsMax = 2_000 // the end of what a dying child said
 export const toolListCacheMs = 10_000
 export const toolSchemaBytesBound = 24_000 // what the tools of one agent may add to a request, for reservations
-export const tokenBytesMin = 1 // a token is at least a byte: bytes bound tokens
 export const toolAttemptsMax = 3
 
 // Policy.

@@ -48,4 +48,4 @@ export const IdempotencyKey = z
 export const CancelAccepted = z.object({ turnId: Uuid, status: z.literal('cancelling') })
 
 /** What a turn came to, as its row keeps it: the last event's data beside its kind. */
-export const TurnOutcome = z.looseObject({ status: z.enum(['done', 'error']) })
+const TurnOutcome = z.looseObject({ status: z.enum(['done', 'error']) })

@@ -67,10 +67,10 @@ const written = (name: string) => {
   const [pid = '', grandchild = '', home = ''] = readFileSync(join(notes, name), 'utf8').split(' ')
   return { pids: [Number(pid), Number(grandchild)], home }
 }
-const alive = (pid: number) =>
-  execFileSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' })
-    .trim()
-    .startsWith('Z') === false
+const alive = (pid: number) => {
+  const state = execFileSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).trim()
+  return !state.startsWith('Z')
+}
 const living = (pids: readonly number[]) =>
   pids.filter((pid) => {
     try {

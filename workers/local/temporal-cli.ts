@@ -162,22 +162,15 @@ async function build(options: FindOptions, path: string): Promise<FoundTemporal>
   return { path, way: 'build' }
 }
 
-// The SDK's own download, which checks nothing we could check better; the last way, and the only one that needs the
-// vendor's site.
+// The last way, and the only one that needs the vendor's site. Loaded only then: it brings the SDK's test environment.
 async function downloaded(options: FindOptions): Promise<FoundTemporal | undefined> {
-  const { TestWorkflowEnvironment } = await import('@temporalio/testing')
-  const folder = join(cachePath(options), '..')
   options.say('Downloading the Temporal CLI …')
+  const { downloadTemporal } = await import('./temporal-download.ts')
   try {
-    await mkdir(folder, { recursive: true })
-    const environment = await TestWorkflowEnvironment.createLocal({
-      server: { executable: { type: 'cached-download', version: `v${options.version}`, downloadDir: folder } },
-    })
-    await environment.teardown()
+    const path = await downloadTemporal({ version: options.version, folder: join(cachePath(options), '..') })
+    return { path, way: 'download' }
   } catch (error) {
     options.say(`The download failed: ${error instanceof Error ? error.message : 'unknown fault'}`)
     return undefined
   }
-  const path = join(folder, `temporal-sdk-typescript-1.23.0`)
-  return existsSync(path) ? { path, way: 'download' } : undefined
 }
