@@ -46,6 +46,3 @@ export const IdempotencyKey = z
   .max(idempotencyKeyCharsMax)
 
 export const CancelAccepted = z.object({ turnId: Uuid, status: z.literal('cancelling') })
-
-/** What a turn came to, as its row keeps it: the last event's data beside its kind. */
-const TurnOutcome = z.looseObject({ status: z.enum(['done', 'error']) })
