@@ -27,7 +27,7 @@ export async function contend(
   await ledger.fund(person.address, hold * BigInt(affordable))
   const usage = {
     input_tokens: 0,
-    cache_creation: { ephemeral_1h_input_tokens: bound.inputTokens },
+    cache_creation: { ephemeral_5m_input_tokens: 0, ephemeral_1h_input_tokens: bound.inputTokens },
     output_tokens: bound.outputTokens,
   }
   await steer(model, { hold: true, usage })
@@ -81,10 +81,12 @@ async function roundMessage(base: string, ledger: LedgerFacts): Promise<Round> {
   }
 }
 
-const steer = (model: string, control: object) =>
-  fetch(`${model}/control`, { method: 'POST', body: JSON.stringify(control) })
+async function steer(model: string, control: object): Promise<void> {
+  const reply = await fetch(`${model}/control`, { method: 'POST', body: JSON.stringify(control) })
+  if (!reply.ok) throw new Error(`The model refuses the directive: ${await reply.text()}`)
+}
 
 async function requestsSeen(model: string): Promise<number> {
-  const { requests } = (await (await fetch(`${model}/journal`)).json()) as { requests: unknown[] }
-  return requests.length
+  const { total } = (await (await fetch(`${model}/journal`)).json()) as { total: number }
+  return total
 }

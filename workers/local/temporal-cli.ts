@@ -47,6 +47,14 @@ export async function findTemporal(options: FindOptions): Promise<FoundTemporal>
   )
 }
 
+/** How a CLI would be had, without building or downloading anything; undefined when it could not. */
+export async function probeTemporal(options: FindOptions): Promise<string | undefined> {
+  const found = (await onPath(options)) ?? (await cached(options))
+  if (found) return `${found.path} (${found.way})`
+  if (options.mode === 'download') return 'will be downloaded'
+  return options.mode !== 'path' && hasGo(options) ? 'will be built with Go at the first start' : undefined
+}
+
 /** `$XDG_CACHE_HOME/gatehouse/temporal/<version>/temporal`, else below `~/.cache`. */
 export function cachePath({ environment, version }: Pick<FindOptions, 'environment' | 'version'>): string {
   const base = environment['XDG_CACHE_HOME'] ?? join(environment['HOME'] ?? homedir(), '.cache')
@@ -80,17 +88,20 @@ async function versionOf(path: string): Promise<string | undefined> {
   }
 }
 
-async function built(options: FindOptions): Promise<FoundTemporal | undefined> {
+function hasGo(options: FindOptions): boolean {
   const go = spawnSync('go', ['env', 'GOVERSION'], {
     encoding: 'utf8',
     env: { ...options.environment, GOTOOLCHAIN: 'local' },
   })
   const [, major = '0', minor = '0', patch = '0'] = /^go(\d+)\.(\d+)(?:\.(\d+))?/.exec(go.stdout ?? '') ?? []
   const enough = Number(major) > 1 || Number(minor) > 26 || (Number(minor) === 26 && Number(patch) >= 4)
-  if (go.status !== 0 || !enough) {
-    options.say(go.status === 0 ? `Go ${go.stdout.trim()} is older than 1.26.4.` : 'There is no Go toolchain.')
-    return undefined
-  }
+  if (go.status !== 0) options.say('There is no Go toolchain.')
+  else if (!enough) options.say(`Go ${go.stdout.trim()} is older than 1.26.4.`)
+  return go.status === 0 && enough
+}
+
+async function built(options: FindOptions): Promise<FoundTemporal | undefined> {
+  if (!hasGo(options)) return undefined
   const path = cachePath(options)
   await mkdir(join(path, '..'), { recursive: true })
   const release = await lockBuild(`${path}.lock`, options)

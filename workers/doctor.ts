@@ -1,0 +1,162 @@
+// `npm run doctor [-- --json]`: what is missing or wrong on this machine, and how to mend it. Changes nothing.
+import { accessSync, constants, existsSync, statfsSync } from 'node:fs'
+import { dirname, join, resolve } from 'node:path'
+import { Connection } from '@temporalio/client'
+import pg from 'pg'
+import { ConfigError, loadConfig, type Config } from '../config/load.ts'
+import { toError } from '../domain/errors.ts'
+import { readTemporalSettings, root } from './files.ts'
+import { isFree } from './local/ports.ts'
+import { packagedNative } from './local/postgres-files.ts'
+import { readRunFile, type RunFile } from './local/run-file.ts'
+import { probeTemporal } from './local/temporal-cli.ts'
+
+type Verdict = { readonly ok: boolean; readonly says: string; readonly mend?: string }
+type Check = readonly [name: string, look: () => Promise<Verdict> | Verdict]
+
+const freeBytesMin = 2_000_000_000 // a build of the CLI and a fresh database fit
+const databaseVersionMin = 150_000
+
+const good = (says: string): Verdict => ({ ok: true, says })
+const bad = (says: string, mend: string): Verdict => ({ ok: false, says, mend })
+
+function checksFor(config: Config, run: RunFile | undefined): readonly Check[] {
+  const stateDir = resolve(config.stateDir)
+  return [
+    ['node', () => good(`Node ${process.versions.node}`)],
+    ['packages', checkPackages],
+    ['state folder', () => checkState(stateDir)],
+    ['disk', () => checkDisk(stateDir)],
+    ['port', () => checkPort(config, run)],
+    ['temporal', () => checkTemporal(config, run)],
+    ['database', () => checkDatabase(config, run)],
+    ['model', () => checkModel(config, run)],
+    ['api', () => checkApi(run)],
+  ]
+}
+
+function checkPackages(): Verdict {
+  const mark = join(root, 'node_modules', '.gatehouse-lock')
+  return existsSync(mark)
+    ? good('installed from the lockfile')
+    : bad('not installed', 'run any npm script, such as `npm start`')
+}
+
+function checkState(stateDir: string): Verdict {
+  let folder = stateDir
+  while (!existsSync(folder)) folder = dirname(folder)
+  try {
+    accessSync(folder, constants.W_OK)
+    return good(`${stateDir} ${folder === stateDir ? 'is writable' : 'can be made'}`)
+  } catch {
+    return bad(`${folder} cannot be written`, 'set GATEHOUSE_STATE_DIR to a folder of yours')
+  }
+}
+
+function checkDisk(stateDir: string): Verdict {
+  let folder = stateDir
+  while (!existsSync(folder)) folder = dirname(folder)
+  const { bavail, bsize } = statfsSync(folder)
+  const gigabytes = `${((bavail * bsize) / 1e9).toFixed(1)} GB free`
+  return bavail * bsize >= freeBytesMin ? good(gigabytes) : bad(gigabytes, 'free 2 GB, or set GATEHOUSE_STATE_DIR')
+}
+
+async function checkPort(config: Config, run: RunFile | undefined): Promise<Verdict> {
+  if (run) return good(`serving ${run.api.join(', ')}`)
+  return (await isFree(config.port))
+    ? good(`${config.port} is free`)
+    : good(`${config.port} is busy; the next free one will be taken (GATEHOUSE_PORT moves it)`)
+}
+
+async function checkTemporal(config: Config, run: RunFile | undefined): Promise<Verdict> {
+  const address = run?.temporalAddress ?? config.temporal.address
+  if (address === undefined) {
+    const { cli } = await readTemporalSettings()
+    const found = await probeTemporal({
+      mode: config.temporal.mode,
+      version: cli,
+      environment: process.env,
+      say: () => undefined,
+    })
+    return found === undefined
+      ? bad('no CLI and no Go toolchain', 'install Go 1.26.4 or newer, put `temporal` on PATH, or set TEMPORAL_ADDRESS')
+      : good(`CLI: ${found}`)
+  }
+  try {
+    const connection = await Connection.connect({ address, connectTimeout: 3_000 })
+    await connection.workflowService.describeNamespace({ namespace: config.temporal.namespace })
+    await connection.close()
+    return good(`${address}, namespace ${config.temporal.namespace}`)
+  } catch (error) {
+    return bad(
+      `${address} does not serve ${config.temporal.namespace}: ${toError(error).message}`,
+      'start the cluster, or make the namespace',
+    )
+  }
+}
+
+async function checkDatabase(config: Config, run: RunFile | undefined): Promise<Verdict> {
+  const url = run?.databaseUrl ?? config.secrets.databaseUrl?.reveal()
+  if (url === undefined) {
+    packagedNative()
+    return good('embedded Postgres is installed')
+  }
+  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 3_000 })
+  try {
+    await client.connect()
+    const { rows } = await client.query(
+      "SELECT current_setting('server_version_num')::int AS version, current_setting('fsync') AS fsync",
+    )
+    const { version, fsync } = rows[0] as { version: number; fsync: string }
+    if (version < databaseVersionMin) return bad(`Postgres ${Math.floor(version / 10_000)}`, 'use Postgres 15 or newer')
+    return fsync === 'on'
+      ? good(`Postgres ${Math.floor(version / 10_000)}, fsync on`)
+      : bad('fsync is off', 'switch fsync on: money must survive a power loss')
+  } finally {
+    await client.end().catch(() => undefined)
+  }
+}
+
+async function checkModel(config: Config, run: RunFile | undefined): Promise<Verdict> {
+  if (config.model.kind === 'anthropic') return good('a provider key is set (not tried)')
+  if (!run?.model) return good('scripted, once started')
+  const reply = await fetch(`${run.model}/v1/models`, { signal: AbortSignal.timeout(3_000) })
+  return reply.ok
+    ? good(`scripted, at ${run.model}`)
+    : bad(`the scripted model answers ${reply.status}`, 'look at logs/model.log in the state folder')
+}
+
+async function checkApi(run: RunFile | undefined): Promise<Verdict> {
+  if (!run) return good('not running')
+  const reply = await fetch(`${run.api[0]}/ready`, { signal: AbortSignal.timeout(5_000) })
+  return reply.ok
+    ? good('ready')
+    : bad(`not ready: ${await reply.text()}`, 'look at logs/api-1.log in the state folder')
+}
+
+async function examine(): Promise<number> {
+  const config = loadConfig(process.env)
+  const run = await readRunFile(resolve(config.stateDir))
+  const results: ({ check: string } & Verdict)[] = []
+  for (const [check, look] of checksFor(config, run)) {
+    const verdict = await (async () => look())().catch((error: unknown) =>
+      bad(toError(error).message, 'see the message'),
+    )
+    results.push({ check, ...verdict })
+  }
+  if (process.argv.includes('--json'))
+    process.stdout.write(`${JSON.stringify({ ok: results.every((each) => each.ok), checks: results }, null, 2)}\n`)
+  else
+    for (const { check, ok, says, mend } of results)
+      process.stdout.write(
+        `${ok ? 'ok  ' : 'FAIL'} ${check.padEnd(13)} ${says}${mend === undefined ? '' : `\n     → ${mend}`}\n`,
+      )
+  return results.every((each) => each.ok) ? 0 : 1
+}
+
+try {
+  process.exitCode = await examine()
+} catch (error) {
+  process.stderr.write(`${toError(error).message}\n`)
+  process.exitCode = error instanceof ConfigError ? 78 : 1
+}
