@@ -1,6 +1,6 @@
 // Mounts routes on Express 5. For each request, in this order: ids, Host and Origin, method, credential, permission,
 // parameters, body, handler, checked reply. Nothing reaches a handler that its schemas did not pass.
-import express, { type Express, type Request, type Response } from 'express'
+import express, { type Express, type NextFunction, type Request, type Response } from 'express'
 import type { z } from 'zod'
 import { GatewayError } from '../domain/errors.ts'
 import { bodyBytesMax } from '../domain/limits.ts'
@@ -10,8 +10,9 @@ import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { readJsonBody } from './body.ts'
 import { checkDoor, idsOf, type DoorFacts, type RequestIds } from './context.ts'
+import { readCookie, sessionCookie } from './cookies.ts'
 import { present } from './presenters.ts'
-import type { Family, Reply, Route } from './route.ts'
+import { checkRoutes, type Family, type Reply, type Route } from './route.ts'
 
 /** Exactly the credentials of a request: raw Authorization values and the cookie's value. */
 export type Credentials = { readonly authorizationHeaders: readonly string[]; readonly cookie: string | undefined }
@@ -29,10 +30,9 @@ export type AppDeps = {
   readonly metrics: Metrics
 }
 
-export const cookieName = '__Host-gatehouse'
-
-/** Builds the application; the caller listens. */
+/** Builds the application; the caller listens. Throws when a route is not fit to be served. */
 export function createApp(deps: AppDeps): Express {
+  checkRoutes(deps.routes)
   const app = express()
   app.disable('x-powered-by')
   app.set('etag', false)
@@ -45,6 +45,13 @@ export function createApp(deps: AppDeps): Express {
   app.use((request: Request, response: Response) =>
     serve({ deps, family: familyOf(request.path), request, response, cors: false }, () => {
       throw new GatewayError('route-unknown', 'There is nothing at this address.')
+    }),
+  )
+  // Express itself fails only on paths that it cannot decode.
+  // oxlint-disable-next-line max-params -- Express knows a handler of errors by its four parameters
+  app.use((_error: unknown, request: Request, response: Response, _next: NextFunction) =>
+    serve({ deps, family: familyOf(request.path), request, response, cors: false }, () => {
+      throw new GatewayError('request-malformed', 'The address cannot be decoded.')
     }),
   )
   return app
@@ -122,10 +129,7 @@ async function handle(
 
 async function admit(deps: AppDeps, route: Route, request: Request): Promise<Principal | null> {
   if (route.guard.kind === 'public') return null
-  const principal = await deps.authenticate({
-    authorizationHeaders: rawHeaders(request, 'authorization'),
-    cookie: route.cookie === true ? cookieOf(request) : undefined,
-  })
+  const principal = await deps.authenticate(credentialsOf(route, request))
   const { permission } = route.guard
   const confined = principal.serverId !== undefined && !('serverScoped' in route.guard)
   if (!permits(principal.permissions, permission) || confined) {
@@ -135,6 +139,17 @@ async function admit(deps: AppDeps, route: Route, request: Request): Promise<Pri
     throw new GatewayError('permission-missing', 'Only an operator may do this.', { details: { permission } })
   }
   return principal
+}
+
+// Browsers send a cookie whoever asks them to; only our own pages may change something with it. Their `Origin` was
+// checked at the door, so here it must only be there.
+function credentialsOf(route: Route, request: Request): Credentials {
+  const authorizationHeaders = rawHeaders(request, 'authorization')
+  const cookie = route.cookie === true ? readCookie(request, sessionCookie) : undefined
+  if (cookie !== undefined && authorizationHeaders.length === 0 && request.headers.origin === undefined) {
+    if (route.method !== 'get') throw new GatewayError('origin-refused', 'A cookie needs an Origin beside it.')
+  }
+  return { authorizationHeaders, cookie }
 }
 
 function parse(schema: z.ZodType | undefined, value: unknown, where: string): unknown {
@@ -150,7 +165,7 @@ function parse(schema: z.ZodType | undefined, value: unknown, where: string): un
 function checkReply(route: Route, status: number, body: unknown): void {
   const schema = route.responses[status]
   if (schema === undefined) throw new Error(`${route.method} ${route.path} answered the undeclared status ${status}.`)
-  if (schema === null || schema === 'events') return
+  if (schema === null || schema === 'events' || schema === 'text') return
   const checked = schema.safeParse(JSON.parse(JSON.stringify(body)))
   if (!checked.success)
     throw new Error(`${route.method} ${route.path} answered outside its schema: ${checked.error.message}`)
@@ -222,9 +237,4 @@ function rawHeaders(request: Request, name: string): string[] {
   return request.rawHeaders.flatMap((value, index, all) =>
     index % 2 === 0 && value.toLowerCase() === name ? [all[index + 1] ?? ''] : [],
   )
-}
-
-function cookieOf(request: Request): string | undefined {
-  const pairs = (request.headers.cookie ?? '').split(';').map((pair) => pair.trim())
-  return pairs.find((pair) => pair.startsWith(`${cookieName}=`))?.slice(cookieName.length + 1)
 }

@@ -1,46 +1,41 @@
 // Signing in with a wallet, on both path prefixes; revoking; the key set.
-import { createHash, randomBytes } from 'node:crypto'
+import { randomBytes } from 'node:crypto'
 import type { Request } from 'express'
-import { consumeOneTime, insertOneTime, ownsToken, readEpoch, takeRate } from '../db/identity.ts'
+import { parseAddress } from '../crypto/address.ts'
+import { readEpoch, sessionOfToken } from '../db/identity.ts'
 import type { Pool } from '../db/pool.ts'
 import { revokeScopes } from '../db/revocation.ts'
 import { GatewayError } from '../domain/errors.ts'
-import { authRequestsPerMinuteMax, linkSecondsMax } from '../domain/limits.ts'
+import { challengeSecondsMax } from '../domain/limits.ts'
+import type { Principal } from '../domain/principal.ts'
 import { scopeName } from '../domain/revocation.ts'
 import type { Issued, Login } from '../gateway/login.ts'
-import type { Clock } from '../gateway/ports.ts'
+import { limitSignIn } from '../gateway/rate-limit.ts'
 import type { SigningKeys } from '../gateway/signing-keys.ts'
 import * as shapes from '../schemas/auth.ts'
 import type { Events } from '../telemetry/events.ts'
-import { cookieName } from './app.ts'
+import { challengeCookie, clearCookie, readCookie, sessionCookie, setCookie } from './cookies.ts'
 import { route, type Reply, type Route } from './route.ts'
 
 export type AuthDeps = {
   readonly pool: Pool
   readonly login: Login
-  readonly keys: SigningKeys
-  readonly events: Events
-  readonly clock: Clock
-  readonly publicUrl: string
-  /** Development on loopback: sign-in links exist. */
-  readonly links: boolean
-  readonly temporalUiUrl: string | undefined
+  readonly keys: Pick<SigningKeys, 'publicKeys'>
+  readonly events: Pick<Events, 'scopesRevoked'>
   /** Makes this process see a revocation before the reply leaves. */
   readonly refreshEpochs: () => Promise<void>
 }
 
 /** All routes of the sign-in family. */
 export function createAuthRoutes(deps: AuthDeps): Route[] {
-  const prefixes = ['/auth', '/api/auth']
   return [
-    ...prefixes.flatMap((prefix) => [...challengeRoutes(deps, prefix), ...tokenRoutes(deps, prefix)]),
+    ...['/auth', '/api/auth'].flatMap((prefix) => [...challengeRoutes(deps, prefix), ...tokenRoutes(deps, prefix)]),
     revokeRoute(deps),
     keySetRoute(deps),
-    ...(deps.links ? linkRoutes(deps) : []),
   ]
 }
 
-const because = 'Nobody is known before signing in.'
+const guard = { kind: 'public', because: 'Nobody is known before signing in.' } as const
 
 function challengeRoutes(deps: AuthDeps, prefix: string): Route[] {
   return [
@@ -49,12 +44,16 @@ function challengeRoutes(deps: AuthDeps, prefix: string): Route[] {
       path: `${prefix}/challenge`,
       family: 'wallet',
       summary: 'A message to sign, single use, valid for five minutes.',
-      guard: { kind: 'public', because },
+      guard,
       query: shapes.ChallengeQuery,
       responses: { 200: shapes.Challenge },
       async handle({ query, request }) {
-        await limitRate(deps.pool, request, query.walletAddress)
-        return { status: 200, body: await deps.login.challenge(query.walletAddress) }
+        const address = query.walletAddress === undefined ? undefined : parseAddress(query.walletAddress)
+        await limitSignIn(deps.pool, { remoteAddress: request.socket.remoteAddress, wallet: address })
+        const browser = browserOf(request)
+        const body = await deps.login.challenge({ address, browser })
+        const headers = browser === undefined ? {} : { 'set-cookie': bindBrowser(browser) }
+        return { status: 200, headers, body }
       },
     }),
     route({
@@ -62,17 +61,29 @@ function challengeRoutes(deps: AuthDeps, prefix: string): Route[] {
       path: `${prefix}/verify`,
       family: 'wallet',
       summary: 'The signed challenge for a session token of 24 hours.',
-      guard: { kind: 'public', because },
+      guard,
       body: shapes.VerifyRequest,
       responses: { 200: shapes.VerifyReply },
       async handle({ body, request }) {
-        await limitRate(deps.pool, request, body.walletAddress)
-        const { walletAddress: address, signature, nonce } = body
-        return issued(await deps.login.verify({ address, signature, nonce }))
+        const address = parseAddress(body.walletAddress)
+        await limitSignIn(deps.pool, { remoteAddress: request.socket.remoteAddress, wallet: address })
+        const browser = readCookie(request, challengeCookie)
+        return issued(await deps.login.verify({ ...body, address, browser }))
       },
     }),
   ]
 }
+
+// A browser gets a cookie at the challenge and must show it at verify: a signature made for another site's visitor, or
+// planted by one, signs nobody in here. Whoever sends the cookie already is held to it as well.
+function browserOf(request: Request): string | undefined {
+  const shown = readCookie(request, challengeCookie)
+  if (shown !== undefined && /^[\w-]{22,64}$/.test(shown)) return shown
+  const isBrowser = request.headers.origin !== undefined || request.headers['sec-fetch-site'] !== undefined
+  return isBrowser ? randomBytes(24).toString('base64url') : undefined
+}
+
+const bindBrowser = (browser: string) => setCookie(challengeCookie, browser, challengeSecondsMax)
 
 function tokenRoutes(deps: AuthDeps, prefix: string): Route[] {
   return [
@@ -81,16 +92,14 @@ function tokenRoutes(deps: AuthDeps, prefix: string): Route[] {
       path: `${prefix}/token-message`,
       family: 'wallet',
       summary: 'The statement a wallet signs for a wallet token.',
-      guard: { kind: 'public', because },
+      guard,
       query: shapes.TokenMessageQuery,
       responses: { 200: shapes.TokenMessage },
-      async handle({ query, request }) {
-        await limitRate(deps.pool, request, query.walletAddress)
-        const { walletAddress: address, expiresAt, permissions, serverId } = query
-        return {
-          status: 200,
-          body: { message: await deps.login.tokenMessage({ address, expiresAt, permissions, serverId }) },
-        }
+      async handle({ query: { walletAddress, ...query }, request }) {
+        const address = parseAddress(walletAddress)
+        await limitSignIn(deps.pool, { remoteAddress: request.socket.remoteAddress, wallet: address })
+        const message = await deps.login.tokenMessage({ ...query, serverId: query.serverId, address })
+        return { status: 200, body: { message } }
       },
     }),
     route({
@@ -98,13 +107,13 @@ function tokenRoutes(deps: AuthDeps, prefix: string): Route[] {
       path: `${prefix}/create-token`,
       family: 'wallet',
       summary: 'The signed statement as a wallet token that verifies without storage.',
-      guard: { kind: 'public', because },
+      guard,
       body: shapes.CreateTokenRequest,
       responses: { 200: shapes.VerifyReply },
-      async handle({ body, request }) {
-        await limitRate(deps.pool, request, body.walletAddress)
-        const { walletAddress: address, expiresAt, permissions, serverId, signature } = body
-        return issued(await deps.login.createToken({ address, expiresAt, permissions, serverId, signature }))
+      async handle({ body: { walletAddress, ...body }, request }) {
+        const address = parseAddress(walletAddress)
+        await limitSignIn(deps.pool, { remoteAddress: request.socket.remoteAddress, wallet: address })
+        return issued(await deps.login.createToken({ ...body, serverId: body.serverId, address }))
       },
     }),
   ]
@@ -114,17 +123,6 @@ const issued = ({ token, expiresAt, address }: Issued): Reply => ({
   status: 200,
   body: { token, expiresAt: expiresAt.toISOString(), walletAddress: address },
 })
-
-async function limitRate(pool: Pool, request: Request, address: string | undefined): Promise<void> {
-  const keys = [
-    `auth:address:${request.socket.remoteAddress ?? 'unknown'}`,
-    ...(address === undefined ? [] : [`auth:wallet:${address}`]),
-  ]
-  for (const key of keys) {
-    const waitMs = await takeRate(pool, { key, perMinute: authRequestsPerMinuteMax, burst: authRequestsPerMinuteMax })
-    if (waitMs > 0) throw new GatewayError('rate-limited', 'Too many sign-in requests.', { retryAfterMs: waitMs })
-  }
-}
 
 function revokeRoute(deps: AuthDeps): Route {
   return route({
@@ -136,26 +134,26 @@ function revokeRoute(deps: AuthDeps): Route {
     body: shapes.RevokeRequest,
     cookie: true,
     responses: { 200: shapes.RevokeReply },
-    async handle({ body, principal }) {
-      const scope = 'all' in body ? scopeName('wallet', principal.wallet) : scopeName('token', body.tokenId)
-      if ('tokenId' in body && !(await ownsToken(deps.pool, body.tokenId, principal.walletId))) {
-        throw new GatewayError('not-found', 'There is no such token of yours.')
-      }
-      const seq = await revokeScopes(deps.pool, {
-        scopes: [scope],
-        reason: 'revoked by its owner',
-        by: principal.wallet,
-      })
+    async handle({ body, principal, request }) {
+      const { wallet } = principal
+      await limitSignIn(deps.pool, { remoteAddress: request.socket.remoteAddress, wallet })
+      const scopes = 'all' in body ? [scopeName('wallet', wallet)] : await scopesOf(deps, principal, body.tokenId)
+      const seq = await revokeScopes(deps.pool, { scopes, reason: 'revoked by its owner', by: wallet })
       await deps.refreshEpochs()
-      deps.events.scopesRevoked({ scopes: [scope], seq })
-      const headers = { 'set-cookie': `${cookieName}=; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=0` }
-      return {
-        status: 200,
-        headers,
-        body: { revoked: 'all' in body ? 'all' : body.tokenId, epoch: await readEpoch(deps.pool, scope) },
-      }
+      deps.events.scopesRevoked({ scopes, seq })
+      const revoked = 'all' in body ? 'all' : body.tokenId
+      const epoch = await readEpoch(deps.pool, scopes[0] ?? '')
+      return { status: 200, headers: { 'set-cookie': clearCookie(sessionCookie) }, body: { revoked, epoch } }
     },
   })
+}
+
+// The token and its session: a wallet token can be spelled anew with another id, its session stays the same.
+async function scopesOf({ pool }: AuthDeps, principal: Principal, tokenId: string): Promise<string[]> {
+  const { walletId, sessionIds } = principal
+  const sid = tokenId === principal.tokenId ? sessionIds.usid : await sessionOfToken(pool, { tokenId, walletId })
+  if (sid === undefined) throw new GatewayError('not-found', 'There is no such token of yours.')
+  return [scopeName('token', tokenId), scopeName('session', sid)]
 }
 
 function keySetRoute(deps: AuthDeps): Route {
@@ -168,44 +166,4 @@ function keySetRoute(deps: AuthDeps): Route {
     responses: { 200: shapes.KeySet },
     handle: async () => ({ status: 200, body: { keys: deps.keys.publicKeys('access-token').map((key) => key.jwk) } }),
   })
-}
-
-// A browser on the same machine is signed in by a one-time address, asked for with a bearer token. Development only.
-function linkRoutes(deps: AuthDeps): Route[] {
-  const digest = (code: string) => createHash('sha256').update(code).digest('hex')
-  return [
-    route({
-      method: 'post',
-      path: '/auth/link',
-      family: 'wallet',
-      summary: 'A one-time address that signs a browser in (development).',
-      // The link gives a full session: only a full credential may ask for one.
-      guard: { kind: 'wallet', permission: '*:*' },
-      responses: { 200: shapes.LinkReply },
-      async handle({ principal }) {
-        const code = randomBytes(24).toString('base64url')
-        const expiresAt = new Date(deps.clock().getTime() + linkSecondsMax * 1000)
-        const payload = { address: principal.wallet, operator: principal.roles.includes('operator') }
-        await insertOneTime(deps.pool, { kind: 'link', id: digest(code), payload, expiresAt })
-        return { status: 200, body: { url: `${deps.publicUrl}/auth/link/${code}`, expiresIn: linkSecondsMax } }
-      },
-    }),
-    route({
-      method: 'get',
-      path: '/auth/link/:code',
-      family: 'wallet',
-      summary: 'Signs the browser in, once.',
-      guard: { kind: 'public', because: 'The code is the credential.' },
-      params: shapes.LinkParams,
-      responses: { 302: null },
-      async handle({ params }) {
-        const payload = await consumeOneTime(deps.pool, { kind: 'link', id: digest(params.code), now: deps.clock() })
-        if (!payload) throw new GatewayError('not-found', 'The link was used or has expired.')
-        const { token } = await deps.login.issueSession(String(payload['address']))
-        const cookie = `${cookieName}=${token}; Path=/; Secure; HttpOnly; SameSite=Strict; Max-Age=86400`
-        const location = payload['operator'] === true ? (deps.temporalUiUrl ?? '/') : '/'
-        return { status: 302, headers: { 'set-cookie': cookie, location } }
-      },
-    }),
-  ]
 }

@@ -6,14 +6,14 @@ import { GatewayError } from '../domain/errors.ts'
 
 export type RequestIds = { readonly requestId: string; readonly traceId: string; readonly spanId: string }
 
-const traceparent = /^00-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}$/
+// W3C Trace Context §3.2: ids of zeros are invalid, and then the whole header is ignored.
+const traceparent = /^00-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}$/
 
 /** Ids of the request; a valid W3C traceparent is continued. */
 export function idsOf(request: IncomingMessage): RequestIds {
   const header = request.headers['traceparent']
-  const match = typeof header === 'string' ? traceparent.exec(header) : null
-  const inherited = match?.[1]
-  const traceId = inherited !== undefined && !/^0+$/.test(inherited) ? inherited : randomBytes(16).toString('hex')
+  const inherited = typeof header === 'string' ? traceparent.exec(header)?.[1] : undefined
+  const traceId = inherited ?? randomBytes(16).toString('hex')
   return { requestId: randomUUID(), traceId, spanId: randomBytes(8).toString('hex') }
 }
 

@@ -2,9 +2,20 @@
 // is documented that is not served.
 import { z } from 'zod'
 import { errorCodes } from '../domain/errors.ts'
-import type { Route } from './route.ts'
+import { EdgeError, Problem, WalletError } from '../schemas/problem.ts'
+import { sessionCookie } from './cookies.ts'
+import type { Family, Route } from './route.ts'
 
 type Json = Readonly<Record<string, unknown>>
+
+export const OpenApiDocument = z.looseObject({ openapi: z.string(), paths: z.record(z.string(), z.unknown()) })
+
+const refusals: Record<Family, { readonly name: string; readonly type: string }> = {
+  wallet: { name: 'WalletError', type: 'application/json' },
+  plain: { name: 'WalletError', type: 'application/json' },
+  edge: { name: 'EdgeError', type: 'application/json' },
+  control: { name: 'Problem', type: 'application/problem+json' },
+}
 
 /** Prints the document. Deterministic: same routes, same bytes. */
 export function openApiDocument(routes: readonly Route[], version: string): Json {
@@ -18,32 +29,49 @@ export function openApiDocument(routes: readonly Route[], version: string): Json
     info: { title: 'Gatehouse', version, license: { name: 'Apache-2.0', identifier: 'Apache-2.0' } },
     paths,
     components: {
-      securitySchemes: { bearer: { type: 'http', scheme: 'bearer' } },
-      schemas: { ErrorCode: { type: 'string', enum: [...errorCodes] } },
+      securitySchemes: {
+        bearer: { type: 'http', scheme: 'bearer' },
+        cookie: { type: 'apiKey', in: 'cookie', name: sessionCookie },
+      },
+      schemas: {
+        ErrorCode: { type: 'string', enum: [...errorCodes] },
+        WalletError: schemaOf(WalletError, 'output'),
+        Problem: schemaOf(Problem, 'output'),
+        EdgeError: schemaOf(EdgeError, 'output'),
+      },
     },
   }
 }
 
 function operationOf(route: Route): Json {
-  const security = route.guard.kind === 'public' ? {} : { security: [{ bearer: [route.guard.permission] }] }
+  const { name, type } = refusals[route.family]
+  const refused = { description: 'Refused.', content: { [type]: { schema: { $ref: `#/components/schemas/${name}` } } } }
   const body = route.body
     ? { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(route.body, 'input') } } } }
     : {}
+  const replies = Object.entries(route.responses).map(([status, schema]) => [status, responseOf(schema)])
   return {
     summary: route.summary,
     parameters: [...parametersOf(route, 'path'), ...parametersOf(route, 'query')],
-    ...security,
+    ...securityOf(route),
     ...body,
-    responses: Object.fromEntries(
-      Object.entries(route.responses).map(([status, schema]) => [status, responseOf(schema)]),
-    ),
+    responses: { ...Object.fromEntries(replies), default: refused },
   }
 }
 
-function responseOf(schema: z.ZodType | null | 'events'): Json {
-  if (schema === null) return { description: 'No body.' }
-  if (schema === 'events')
-    return { description: 'Server-sent events.', content: { 'text/event-stream': { schema: { type: 'string' } } } }
+// Scopes are allowed for every scheme since OpenAPI 3.1; they name the permission.
+function securityOf({ guard, cookie }: Route): Json {
+  if (guard.kind === 'public') return { security: [] }
+  const { permission } = guard
+  const extra = guard.kind === 'operator' ? { 'x-role': 'operator' } : {}
+  return { security: [{ bearer: [permission] }, ...(cookie ? [{ cookie: [permission] }] : [])], ...extra }
+}
+
+function responseOf(schema: Route['responses'][number]): Json {
+  if (schema === null || schema === undefined) return { description: 'No body.' }
+  const text = { schema: { type: 'string' } }
+  if (schema === 'events') return { description: 'Server-sent events.', content: { 'text/event-stream': text } }
+  if (schema === 'text') return { description: 'Text.', content: { 'text/plain': text } }
   return { description: 'Success.', content: { 'application/json': { schema: schemaOf(schema, 'output') } } }
 }
 

@@ -1,6 +1,7 @@
 // One internal error, one body per route family (contracts 1.3). Presenters see codes and whitelisted details, never
 // causes.
-import { GatewayError, isDatabaseFault, toError, type ErrorCode, type ErrorDetails } from '../domain/errors.ts'
+import { databaseFault } from '../db/fault.ts'
+import { GatewayError, toError, type ErrorCode, type ErrorDetails } from '../domain/errors.ts'
 import { hidesReason, problemOf } from './problem.ts'
 import type { Family } from './route.ts'
 
@@ -15,8 +16,9 @@ export type Presented = {
 
 /** Turns anything thrown into a reply of the family. What is not a GatewayError is a bug: 500 without detail. */
 export function present(family: Family, thrown: unknown, requestId: string): Presented {
-  const error = toError(thrown)
-  const code = codeOf(error)
+  const caught = toError(thrown)
+  const error = caught instanceof GatewayError ? caught : (databaseFault(caught) ?? caught)
+  const code: ErrorCode = error instanceof GatewayError ? error.code : 'internal'
   const problem = problemOf(code)
   const message = !(error instanceof GatewayError) || hidesReason(code) ? problem.title : error.message
   const details = error instanceof GatewayError ? allowed(error.details, problem.details ?? []) : {}

@@ -4,6 +4,7 @@
 import type { Request, Response } from 'express'
 import type { z } from 'zod'
 import type { RequestIds } from './context.ts'
+import { isPermission } from '../domain/permission.ts'
 import type { Principal } from '../domain/principal.ts'
 
 export type Method = 'get' | 'post' | 'put' | 'patch' | 'delete'
@@ -48,7 +49,7 @@ export type RouteSpec<G extends Guard, P extends z.ZodType, Q extends z.ZodType,
   /** Bound of the body; the family default is `bodyBytesMax`. */
   readonly bodyBytesMax?: number
   /** Success statuses with the schema of their body; `null` for none, `'events'` for server-sent events. */
-  readonly responses: Readonly<Record<number, z.ZodType | null | 'events'>>
+  readonly responses: Readonly<Record<number, z.ZodType | null | 'events' | 'text'>>
   /** The Temporal UI's page may call it, with its cookie (CORS with credentials). */
   readonly cors?: 'temporal-ui'
   /** The credential may come as the dashboard's cookie. */
@@ -73,4 +74,20 @@ export function route<
   B extends z.ZodType = z.ZodUndefined,
 >(spec: RouteSpec<G, P, Q, B>): Route {
   return spec as unknown as Route
+}
+
+const guardKinds: readonly string[] = ['public', 'wallet', 'operator']
+
+/** Refuses to start with a route without a guard, with a permission that no credential can name, or declared twice. */
+export function checkRoutes(routes: readonly Route[]): void {
+  const seen = new Set<string>()
+  for (const { method, path, guard } of routes) {
+    const name = `${method} ${path}`
+    if (seen.has(name)) throw new Error(`${name} is declared twice.`)
+    seen.add(name)
+    const { kind } = (guard as Guard | undefined) ?? { kind: 'none' }
+    if (!guardKinds.includes(kind)) throw new Error(`${name} has no guard.`)
+    if (guard.kind === 'public' ? guard.because === '' : !isPermission(guard.permission))
+      throw new Error(`${name} has a guard that says nothing.`)
+  }
 }

@@ -4,28 +4,34 @@ import { createAgentRoutes, type AgentRoutesDeps } from './agents.ts'
 import { createAuthRoutes, type AuthDeps } from './auth.ts'
 import { createChatRoutes, type ChatRoutesDeps } from './chat.ts'
 import { createCodecRoutes, type CodecRoutesDeps } from './codec.ts'
-import { createOperationRoutes, type OperationDeps } from './operations.ts'
+import { createDocumentRoutes, type DocumentDeps } from './documents.ts'
+import { createHealthRoutes, type HealthDeps } from './health.ts'
+import { createLinkRoutes, type LinkDeps } from './link.ts'
 import type { Route } from './route.ts'
 import { createSessionRoutes, type SessionRoutesDeps } from './sessions.ts'
 import { createWalletRoutes, type WalletRoutesDeps } from './wallet.ts'
 
 export type RoutesDeps = AuthDeps &
+  LinkDeps &
   AgentRoutesDeps &
   SessionRoutesDeps &
   ChatRoutesDeps &
   WalletRoutesDeps &
   CodecRoutesDeps &
-  Omit<OperationDeps, 'routes'>
+  HealthDeps &
+  DocumentDeps
 
 export function allRoutes(deps: RoutesDeps): Route[] {
   const routes: Route[] = [
     ...createAuthRoutes(deps),
+    ...createLinkRoutes(deps),
     ...createAgentRoutes(deps),
     ...createSessionRoutes(deps),
     ...createChatRoutes(deps),
     ...createWalletRoutes(deps),
     ...createCodecRoutes(deps),
-    ...createOperationRoutes({ ...deps, routes: () => routes }),
+    ...createHealthRoutes(deps),
+    ...createDocumentRoutes(deps, () => routes),
   ]
   return routes
 }

@@ -7,6 +7,7 @@ export type LoginFacts = {
   readonly domain: string
   readonly uri: string
   readonly nonce: string
+  readonly requestId: string
   readonly issuedAt: Date
   readonly expiresAt: Date
   readonly address: string | undefined
@@ -30,6 +31,9 @@ export function loginMessage(facts: LoginFacts): string {
     `Nonce: ${facts.nonce}`,
     `Issued At: ${facts.issuedAt.toISOString()}`,
     `Expiration Time: ${facts.expiresAt.toISOString()}`,
+    `Request ID: ${facts.requestId}`,
+    'Resources:',
+    `- ${facts.uri}`,
   ].join('\n')
 }
 
@@ -52,7 +56,7 @@ export function tokenMessage(facts: TokenFacts): string {
     `Wallet: ${getAddress(facts.address)}`,
     `Expires: ${new Date(facts.expiry * 1000).toISOString()}`,
     `Permissions: ${facts.permissions.length === 0 ? 'all' : facts.permissions.join(', ')}`,
-    `Server: ${facts.serverId ?? 'any'}`,
+    `Server: ${facts.serverId ?? 'any server'}`, // no server id has a space
     `Epoch: ${facts.epoch}`,
   ].join('\n')
 }

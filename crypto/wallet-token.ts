@@ -4,14 +4,14 @@ import { createHash } from 'node:crypto'
 import { z } from 'zod'
 import { GatewayError } from '../domain/errors.ts'
 import { clockSkewSecondsMax, permissionsMax, walletTokenSecondsMax } from '../domain/limits.ts'
-import { isPermission } from '../domain/permission.ts'
+import { isPermission, serverIdShape } from '../domain/permission.ts'
 import { tokenMessage } from './login-message.ts'
 import { canonicalJson } from './portable/canonical-json.ts'
 import { recoverSigner } from './wallet-signature.ts'
 
 export const walletTokenPrefix = 'mcpwt_'
 
-const seconds = z.number().int().positive()
+const seconds = z.number().int().positive().max(253_402_300_799) // the last second of the year 9999
 
 const Payload = z.strictObject({
   sub: z.string(),
@@ -22,7 +22,7 @@ const Payload = z.strictObject({
   expiry: seconds,
   tid: z.string().optional(),
   permissions: z.array(z.string().refine(isPermission)).max(permissionsMax),
-  server_id: z.string().min(1).max(100).optional(),
+  server_id: z.string().regex(serverIdShape).optional(),
   epoch: z.number().int().nonnegative(),
   message: z.string(),
   signature: z.string(),
@@ -38,6 +38,14 @@ export function encodeWalletToken(payload: WalletTokenPayload): string {
 export function walletTokenId(payload: WalletTokenPayload): string {
   const { signature: _signature, ...signed } = payload
   return createHash('sha256').update(canonicalJson(signed)).digest('hex')
+}
+
+/**
+ * Session id of a token, from what was signed. Whoever rewrites an unsigned member (`iat`, `iss`) gets another token id
+ * and the same session: ending the session ends every spelling of the token.
+ */
+export function walletTokenSessionId(payload: WalletTokenPayload): string {
+  return createHash('sha256').update(payload.message).digest('hex').slice(0, 32)
 }
 
 /** Verifies without storage: rebuild the message, compare, recover, check the times. Throws `credential-…` errors. */

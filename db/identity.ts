@@ -1,60 +1,56 @@
-// Challenges, wallets, session nodes, tokens and things that may be used once.
+// Challenges, wallets, session nodes, tokens and things that may be used once. Checks and uses are one statement each.
 import type { Queryable } from './pool.ts'
-
-export async function insertChallenge(
-  queryable: Queryable,
-  row: { nonce: string; address: string | undefined; message: string; expiresAt: Date },
-): Promise<void> {
-  await queryable.query('INSERT INTO challenge (nonce, address, message, expires_at) VALUES ($1, $2, $3, $4)', [
-    row.nonce,
-    row.address ?? null,
-    row.message,
-    row.expiresAt,
-  ])
-}
 
 export type ChallengeRow = {
   readonly message: string
   readonly address: string | null
-  readonly expired: boolean
-  readonly spent: boolean
+  /** Digest of the cookie of the browser that asked, if one did. */
+  readonly binding: string | null
 }
 
-/** Reads a challenge; `spent` when it was used or burnt. */
-export async function readChallenge(
+export async function insertChallenge(
   queryable: Queryable,
-  { nonce, wrongTriesMax, now }: { nonce: string; wrongTriesMax: number; now: Date },
+  row: ChallengeRow & { readonly nonce: string; readonly expiresAt: Date },
+): Promise<void> {
+  await queryable.query(
+    'INSERT INTO challenge (nonce, address, message, binding, expires_at) VALUES ($1, $2, $3, $4, $5)',
+    [row.nonce, row.address, row.message, row.binding, row.expiresAt],
+  )
+}
+
+/** Takes one try at a challenge before anything is compared; undefined when it is unknown, used, burnt or too old. */
+export async function tryChallenge(
+  queryable: Queryable,
+  { nonce, triesMax, now }: { nonce: string; triesMax: number; now: Date },
 ): Promise<ChallengeRow | undefined> {
   const { rows } = await queryable.query<ChallengeRow>(
-    `SELECT message, address, expires_at <= $3 AS expired, consumed_at IS NOT NULL OR wrong_tries >= $2 AS spent
-     FROM challenge WHERE nonce = $1`,
-    [nonce, wrongTriesMax, now],
+    `UPDATE challenge SET tries = tries + 1
+     WHERE nonce = $1 AND consumed_at IS NULL AND tries < $2 AND expires_at > $3
+     RETURNING message, address, binding`,
+    [nonce, triesMax, now],
   )
   return rows[0]
 }
 
-/** Uses a challenge once: false when somebody else was faster, or it expired or burnt meanwhile. */
+/** Uses a challenge once: false when somebody else was faster. */
 export async function consumeChallenge(
   queryable: Queryable,
-  { nonce, wrongTriesMax, now }: { nonce: string; wrongTriesMax: number; now: Date },
+  { nonce, now }: { nonce: string; now: Date },
 ): Promise<boolean> {
   const { rowCount } = await queryable.query(
-    'UPDATE challenge SET consumed_at = $3 WHERE nonce = $1 AND consumed_at IS NULL AND wrong_tries < $2 AND expires_at > $3',
-    [nonce, wrongTriesMax, now],
+    'UPDATE challenge SET consumed_at = $2 WHERE nonce = $1 AND consumed_at IS NULL AND expires_at > $2',
+    [nonce, now],
   )
   return rowCount === 1
 }
 
-export async function countWrongTry(queryable: Queryable, nonce: string): Promise<void> {
-  await queryable.query('UPDATE challenge SET wrong_tries = wrong_tries + 1 WHERE nonce = $1', [nonce])
-}
-
-/** Forgets what expired more than an hour ago. */
+/** Forgets what expired more than an hour ago, and rate buckets that are long full again. */
 export async function sweepIdentity(queryable: Queryable, now: Date): Promise<void> {
   const before = new Date(now.getTime() - 3_600_000)
   for (const table of ['challenge', 'one_time', 'access_token']) {
     await queryable.query(`DELETE FROM ${table} WHERE expires_at < $1`, [before])
   }
+  await queryable.query('DELETE FROM rate_bucket WHERE at < $1', [before])
 }
 
 /** Opens a wallet with its accounts, or finds it. */
@@ -74,21 +70,24 @@ export type NodeRow = {
   readonly expiresAt: Date | null
 }
 
-/** Inserts a node of the session tree; the same id again changes nothing. */
-export async function insertNode(queryable: Queryable, row: NodeRow): Promise<void> {
-  await queryable.query(
+/** Inserts a node of the session tree; false when the id is there already, which changes nothing. */
+export async function insertNode(queryable: Queryable, row: NodeRow): Promise<boolean> {
+  const { rowCount } = await queryable.query(
     `INSERT INTO session_node (id, kind, parent_id, tenant, wallet_id, subject, expires_at)
      VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING`,
     [row.id, row.kind, row.parentId, row.tenant, row.walletId, row.subject, row.expiresAt],
   )
+  return rowCount === 1
 }
 
+/** Ties a token's id to its session; the same token again changes nothing. */
 export async function insertAccessToken(
   queryable: Queryable,
   row: { jti: string; sid: string; walletId: bigint; issuedAt: Date; expiresAt: Date },
 ): Promise<void> {
   await queryable.query(
-    'INSERT INTO access_token (jti, sid, wallet_id, issued_at, expires_at) VALUES ($1, $2, $3, $4, $5)',
+    `INSERT INTO access_token (jti, sid, wallet_id, issued_at, expires_at) VALUES ($1, $2, $3, $4, $5)
+     ON CONFLICT (jti) DO NOTHING`,
     [row.jti, row.sid, row.walletId, row.issuedAt, row.expiresAt],
   )
 }
@@ -139,12 +138,14 @@ export async function readEpoch(queryable: Queryable, scope: string): Promise<nu
   return Number(rows[0]?.epoch ?? 0)
 }
 
-/** Whether the token is the wallet's: session tokens have rows, a wallet token the session node of its first use. */
-export async function ownsToken(queryable: Queryable, tokenId: string, walletId: bigint): Promise<boolean> {
-  const { rowCount } = await queryable.query(
-    `SELECT 1 FROM access_token WHERE jti = $1 AND wallet_id = $2
-     UNION ALL SELECT 1 FROM session_node WHERE id = left($1, 32) AND wallet_id = $2`,
+/** Session of a token of this wallet; undefined for anybody else's, and for a token that was never seen. */
+export async function sessionOfToken(
+  queryable: Queryable,
+  { tokenId, walletId }: { tokenId: string; walletId: bigint },
+): Promise<string | undefined> {
+  const { rows } = await queryable.query<{ sid: string }>(
+    'SELECT sid FROM access_token WHERE jti = $1 AND wallet_id = $2',
     [tokenId, walletId],
   )
-  return (rowCount ?? 0) > 0
+  return rows[0]?.sid
 }

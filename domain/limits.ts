@@ -12,10 +12,12 @@ export const pageItemsMax = 200
 export const pageOffsetMax = 100_000 // beyond this a client wants an export
 export const idempotencyKeyCharsMax = 200
 export const idempotencyKeySecondsMax = 86_400 // explicit keys replay for 24 h
+export const readinessProbeMs = 2_000 // a dependency that says nothing for so long is not ready
+export const readinessCacheMs = 500 // questions of anybody; one look answers them all
 
 // Identity.
 export const challengeSecondsMax = 300 // single use, five minutes
-export const challengeWrongTriesMax = 5 // then the nonce is burnt
+export const challengeTriesMax = 5 // then the nonce is burnt
 export const sessionTokenSecondsMax = 86_400
 export const walletTokenSecondsMax = 30 * 86_400
 export const clockSkewSecondsMax = 60

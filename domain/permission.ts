@@ -32,3 +32,6 @@ export function permits(granted: readonly string[], wanted: string): boolean {
     return space && (grantedAction === '*' || grantedAction === action)
   })
 }
+
+/** What the id of a tool server looks like: one word, because it stands in a text that a wallet signs. */
+export const serverIdShape = /^[A-Za-z0-9][A-Za-z0-9._:/@-]{0,99}$/

@@ -2,16 +2,17 @@
 // that was verified before is found by its digest; expiry and revocation are looked at again on every hit.
 import { createHash } from 'node:crypto'
 import { keyIdOf, verifyAccessToken } from '../crypto/access-token.ts'
-import { verifyWalletToken, walletTokenId, walletTokenPrefix } from '../crypto/wallet-token.ts'
-import { insertNode, openWallet } from '../db/identity.ts'
+import { verifyWalletToken, walletTokenPrefix } from '../crypto/wallet-token.ts'
+import { openWallet } from '../db/identity.ts'
 import type { Pool } from '../db/pool.ts'
-import { GatewayError, isErrorCode, toError } from '../domain/errors.ts'
+import { GatewayError, toError } from '../domain/errors.ts'
 import { authorizationBytesMax, verifiedTokensMax } from '../domain/limits.ts'
 import type { Principal } from '../domain/principal.ts'
 import { firstRevoked, scopeName, type GateScope } from '../domain/revocation.ts'
 import type { Events } from '../telemetry/events.ts'
 import type { Clock, Epochs, Members } from './ports.ts'
 import type { SigningKeys } from './signing-keys.ts'
+import { openTokenSession } from './token-session.ts'
 
 export type AuthenticatorDeps = {
   readonly pool: Pool
@@ -37,40 +38,52 @@ export type Authenticate = (credentials: {
 
 /** Builds the authenticator of a process. */
 export function createAuthenticator(deps: AuthenticatorDeps): Authenticate {
-  const cache = new Map<string, Verified>()
-  const remember = (digest: string, verified: Verified) => {
-    if (cache.size >= verifiedTokensMax) cache.delete(cache.keys().next().value ?? '')
-    cache.set(digest, verified)
-  }
+  const cache = createVerifiedCache()
   return async (credentials) => {
     try {
       const token = tokenOf(credentials)
       const digest = createHash('sha256').update(token).digest('base64')
       const known = cache.get(digest)
       const verified = known ?? (await verifyToken(deps, token))
-      if (!known) remember(digest, verified)
+      if (!known) cache.set(digest, verified)
       return principalFrom(deps, verified)
     } catch (error) {
-      const fault = toError(error)
-      const code = error instanceof GatewayError && isErrorCode(error.code) ? error.code : 'internal'
-      deps.events.credentialRefused({ code, reason: fault.message })
+      const code = error instanceof GatewayError ? error.code : 'internal'
+      deps.events.credentialRefused({ code, reason: toError(error).message })
       throw error
     }
   }
 }
 
+// The least recently used leaves first: a Map keeps the order of insertion.
+function createVerifiedCache() {
+  const cache = new Map<string, Verified>()
+  const set = (digest: string, verified: Verified) => {
+    cache.delete(digest)
+    cache.set(digest, verified)
+    if (cache.size > verifiedTokensMax) cache.delete(cache.keys().next().value ?? '')
+  }
+  return {
+    set,
+    get(digest: string): Verified | undefined {
+      const verified = cache.get(digest)
+      if (verified) set(digest, verified)
+      return verified
+    },
+  }
+}
+
 // RFC 6750 §2: exactly one credential. The cookie counts only where the route accepts it and no header is sent.
 function tokenOf({ authorizationHeaders, cookie }: Parameters<Authenticate>[0]): string {
-  const [header] = authorizationHeaders
   if (authorizationHeaders.length > 1)
     throw new GatewayError('credential-malformed', 'There are several Authorization headers.')
-  if (header === undefined) {
-    if (cookie === undefined || cookie === '') throw new GatewayError('credential-missing', 'No credential was sent.')
-    return cookie
-  }
-  if (header.length > authorizationBytesMax)
+  const [header] = authorizationHeaders
+  if (header === undefined && (cookie === undefined || cookie === ''))
+    throw new GatewayError('credential-missing', 'No credential was sent.')
+  const credential = header ?? `Bearer ${cookie}`
+  if (credential.length > authorizationBytesMax)
     throw new GatewayError('credential-malformed', 'The credential is too long.')
-  const match = /^Bearer ([A-Za-z0-9._~+/=-]+)$/i.exec(header)
+  const match = /^Bearer ([A-Za-z0-9._~+/=-]+)$/i.exec(credential)
   if (!match?.[1]) throw new GatewayError('credential-malformed', 'The credential is not a bearer token.')
   return match[1]
 }
@@ -81,27 +94,11 @@ async function verifyToken(deps: AuthenticatorDeps, token: string): Promise<Veri
 
 async function verifyWallet(deps: AuthenticatorDeps, token: string): Promise<Verified> {
   const payload = await verifyWalletToken(token, { domain: new URL(deps.publicUrl).host, now: deps.clock() })
-  const tokenId = walletTokenId(payload)
-  const usid = tokenId.slice(0, 32) // the session of a stateless token is named by the token
-  const walletId = await openWallet(deps.pool, payload.wallet)
-  const expiresAt = new Date(payload.expiry * 1000)
-  const { tenant } = deps.members.of(payload.wallet)
-  await insertNode(deps.pool, {
-    id: usid,
-    kind: 'usid',
-    parentId: null,
-    tenant,
-    walletId,
-    subject: payload.wallet,
-    expiresAt,
-  })
   return {
+    ...(await openTokenSession(deps, payload)),
     wallet: payload.wallet,
-    walletId,
     permissions: payload.permissions,
-    tokenId,
-    expiresAt,
-    usid,
+    expiresAt: new Date(payload.expiry * 1000),
     epoch: payload.epoch,
     ...(payload.server_id === undefined ? {} : { serverId: payload.server_id }),
   }

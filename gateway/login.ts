@@ -1,26 +1,25 @@
 // A wallet proves itself: challenge and verify, or a signed wallet token. The server renders and stores the message; the
 // client sends back a nonce and a signature, never a text that is trusted.
-import { randomBytes } from 'node:crypto'
+import { createHash, randomBytes, randomUUID } from 'node:crypto'
 import { signAccessToken } from '../crypto/access-token.ts'
 import { loginMessage, tokenMessage } from '../crypto/login-message.ts'
 import { recoverSigner } from '../crypto/wallet-signature.ts'
-import { encodeWalletToken } from '../crypto/wallet-token.ts'
+import { encodeWalletToken, type WalletTokenPayload } from '../crypto/wallet-token.ts'
 import {
   consumeChallenge,
-  countWrongTry,
   insertAccessToken,
   insertChallenge,
   insertNode,
   openWallet,
-  readChallenge,
   readEpoch,
+  tryChallenge,
 } from '../db/identity.ts'
 import type { Pool } from '../db/pool.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { GatewayError } from '../domain/errors.ts'
 import {
   challengeSecondsMax,
-  challengeWrongTriesMax,
+  challengeTriesMax,
   sessionTokenSecondsMax,
   walletTokenSecondsMax,
 } from '../domain/limits.ts'
@@ -28,6 +27,7 @@ import { scopeName } from '../domain/revocation.ts'
 import type { Events } from '../telemetry/events.ts'
 import type { Clock, Members } from './ports.ts'
 import type { SigningKeys } from './signing-keys.ts'
+import { openTokenSession } from './token-session.ts'
 
 export type LoginDeps = {
   readonly pool: Pool
@@ -37,6 +37,19 @@ export type LoginDeps = {
   readonly clock: Clock
   /** Where this installation is reached; issuer and audience of its tokens. */
   readonly publicUrl: string
+}
+
+export type ChallengeRequest = {
+  readonly address: string | undefined
+  /** Secret of the browser that asks; nobody else may answer. Absent for callers without cookies. */
+  readonly browser: string | undefined
+}
+
+export type ChallengeProof = {
+  readonly address: string
+  readonly signature: string
+  readonly nonce: string
+  readonly browser: string | undefined
 }
 
 export type TokenRequest = {
@@ -49,17 +62,18 @@ export type TokenRequest = {
 export type Issued = { readonly token: string; readonly expiresAt: Date; readonly address: string }
 
 export type Login = {
-  readonly challenge: (address: string | undefined) => Promise<{ nonce: string; message: string }>
-  readonly verify: (proof: { address: string; signature: string; nonce: string }) => Promise<Issued>
+  readonly challenge: (request: ChallengeRequest) => Promise<{ nonce: string; message: string }>
+  readonly verify: (proof: ChallengeProof) => Promise<Issued>
   readonly tokenMessage: (request: TokenRequest) => Promise<string>
   readonly createToken: (request: TokenRequest & { signature: string }) => Promise<Issued>
-  /** A session token without a proof of its own: for the sign-in link, which the bearer of a token asked for. */
-  readonly issueSession: (address: string) => Promise<Issued>
+  /** A session token without a proof of its own, for whoever holds another credential; it never outlives `until`. */
+  readonly issueSession: (address: string, until?: Date) => Promise<Issued>
 }
 
+/** Addresses come in lower case. */
 export function createLogin(deps: LoginDeps): Login {
   const domain = new URL(deps.publicUrl).host
-  const facts = async (request: TokenRequest) => ({
+  const facts = async (request: TokenRequest): Promise<Signed> => ({
     domain,
     address: request.address,
     expiry: Math.floor(request.expiresAt.getTime() / 1000),
@@ -68,21 +82,29 @@ export function createLogin(deps: LoginDeps): Login {
     epoch: await readEpoch(deps.pool, scopeName('wallet', request.address)),
   })
   return {
-    async challenge(address) {
+    async challenge({ address, browser }) {
       const nonce = randomBytes(16).toString('hex') // 128 bits, alphanumeric as EIP-4361 asks
       const issuedAt = deps.clock()
       const expiresAt = new Date(issuedAt.getTime() + challengeSecondsMax * 1000)
-      const message = loginMessage({ domain, uri: deps.publicUrl, nonce, issuedAt, expiresAt, address })
-      await insertChallenge(deps.pool, { nonce, address, message, expiresAt })
+      const requestId = randomUUID()
+      const message = loginMessage({ domain, uri: deps.publicUrl, nonce, requestId, issuedAt, expiresAt, address })
+      await insertChallenge(deps.pool, {
+        nonce,
+        address: address ?? null,
+        message,
+        binding: bindingOf(browser),
+        expiresAt,
+      })
       deps.events.challengeIssued()
       return { nonce, message }
     },
-    async verify({ address, signature, nonce }) {
-      await proveChallenge(deps, { address, signature, nonce })
-      deps.events.walletSignedIn({ walletId: await openWallet(deps.pool, address), credential: 'challenge' })
-      return issueSession(deps, address)
+    async verify(proof) {
+      await proveChallenge(deps, proof)
+      const walletId = await openWallet(deps.pool, proof.address)
+      deps.events.walletSignedIn({ walletId, credential: 'challenge' })
+      return issueSession(deps, proof.address)
     },
-    issueSession: (address) => issueSession(deps, address),
+    issueSession: (address, until) => issueSession(deps, address, until),
     async tokenMessage(request) {
       checkLife(request.expiresAt, deps.clock())
       return tokenMessage(await facts(request))
@@ -94,9 +116,11 @@ export function createLogin(deps: LoginDeps): Login {
       if ((await recoverSigner(message, signature)) !== request.address) {
         throw new GatewayError('address-mismatch', 'Another wallet signed this, or another message was signed.')
       }
-      deps.events.walletSignedIn({ walletId: await openWallet(deps.pool, request.address), credential: 'wallet-token' })
+      const payload = payloadOf(deps, { signed, message, signature })
+      const { walletId } = await openTokenSession(deps, payload)
+      deps.events.walletSignedIn({ walletId, credential: 'wallet-token' })
       return {
-        token: encodeWalletToken(payloadOf(deps, { signed, message, signature })),
+        token: encodeWalletToken(payload),
         expiresAt: new Date(signed.expiry * 1000),
         address: request.address,
       }
@@ -109,7 +133,7 @@ type Signed = Parameters<typeof tokenMessage>[0]
 function payloadOf(
   deps: LoginDeps,
   { signed, message, signature }: { signed: Signed; message: string; signature: string },
-) {
+): WalletTokenPayload {
   return {
     sub: signed.address,
     wallet: signed.address,
@@ -125,35 +149,35 @@ function payloadOf(
   }
 }
 
+// The try is taken before anything is compared: however many answers come at once, only so many are looked at.
 async function proveChallenge(
-  deps: LoginDeps,
-  { address, signature, nonce }: { address: string; signature: string; nonce: string },
+  { pool, clock }: LoginDeps,
+  { address, signature, nonce, browser }: ChallengeProof,
 ): Promise<void> {
-  const now = deps.clock()
-  const lookup = { nonce, wrongTriesMax: challengeWrongTriesMax, now }
-  const challenge = await readChallenge(deps.pool, lookup)
-  if (!challenge || challenge.spent)
-    throw new GatewayError('challenge-expired', 'The challenge is unknown, used or burnt.')
-  if (challenge.expired) throw new GatewayError('challenge-expired', 'The challenge has expired.')
-  try {
-    if (challenge.address !== null && challenge.address !== address) {
-      throw new GatewayError('address-mismatch', 'The challenge was made for another wallet.')
-    }
-    if ((await recoverSigner(challenge.message, signature)) !== address) {
-      throw new GatewayError('address-mismatch', 'Another wallet signed this challenge.')
-    }
-  } catch (error) {
-    await countWrongTry(deps.pool, nonce)
-    throw error
+  const now = clock()
+  const challenge = await tryChallenge(pool, { nonce, triesMax: challengeTriesMax, now })
+  if (!challenge) throw new GatewayError('challenge-expired', 'The challenge is unknown, used, burnt or too old.')
+  if (challenge.binding !== null && challenge.binding !== bindingOf(browser)) {
+    throw new GatewayError('challenge-expired', 'The challenge was asked for by another browser.')
   }
-  if (!(await consumeChallenge(deps.pool, lookup)))
+  if (challenge.address !== null && challenge.address !== address) {
+    throw new GatewayError('address-mismatch', 'The challenge was made for another wallet.')
+  }
+  if ((await recoverSigner(challenge.message, signature)) !== address) {
+    throw new GatewayError('address-mismatch', 'Another wallet signed this challenge.')
+  }
+  if (!(await consumeChallenge(pool, { nonce, now })))
     throw new GatewayError('challenge-expired', 'The challenge was used meanwhile.')
 }
 
-async function issueSession(deps: LoginDeps, address: string): Promise<Issued> {
+const bindingOf = (browser: string | undefined) =>
+  browser === undefined ? null : createHash('sha256').update(browser).digest('hex')
+
+async function issueSession(deps: LoginDeps, address: string, until?: Date): Promise<Issued> {
   const now = deps.clock()
   const iat = Math.floor(now.getTime() / 1000)
-  const exp = iat + sessionTokenSecondsMax
+  const longest = iat + sessionTokenSecondsMax
+  const exp = until === undefined ? longest : Math.min(longest, Math.floor(until.getTime() / 1000))
   const sid = randomBytes(16).toString('hex')
   const jti = randomBytes(16).toString('hex')
   const expiresAt = new Date(exp * 1000)
@@ -182,13 +206,9 @@ async function issueSession(deps: LoginDeps, address: string): Promise<Issued> {
 
 function checkLife(expiresAt: Date, now: Date): void {
   const seconds = (expiresAt.getTime() - now.getTime()) / 1000
-  if (!(seconds > 0 && seconds <= walletTokenSecondsMax)) {
-    throw new GatewayError(
-      'request-invalid',
-      `expiresAt must lie within the next ${walletTokenSecondsMax / 86_400} days.`,
-      {
-        details: { field: 'expiresAt' },
-      },
-    )
-  }
+  if (seconds > 0 && seconds <= walletTokenSecondsMax) return
+  const days = walletTokenSecondsMax / 86_400
+  throw new GatewayError('request-invalid', `expiresAt must lie within the next ${days} days.`, {
+    details: { field: 'expiresAt' },
+  })
 }

@@ -42,10 +42,17 @@ type Loaded = PublicKey & { readonly privateKey: KeyObject; readonly active: boo
 /** Loads the keys, making what is missing under a lock. */
 export async function createSigningKeys(deps: { pool: Pool; seal: Seal; clock: Clock }): Promise<SigningKeys> {
   let keys = await load(deps)
-  let loadedAt = deps.clock().getTime()
   const missing = purposes.filter((purpose) => !keys.some((key) => key.purpose === purpose && key.active))
   if (missing.length > 0) {
     await create(deps, missing, false)
+    keys = await load(deps)
+  }
+  let reloadedAt = Number.NEGATIVE_INFINITY
+  let reloading: Promise<void> | undefined
+  const reload = async () => {
+    const now = deps.clock().getTime()
+    if (now - reloadedAt < reloadMs) return
+    reloadedAt = now
     keys = await load(deps)
   }
   const active = (purpose: KeyPurpose) => {
@@ -66,9 +73,9 @@ export async function createSigningKeys(deps: { pool: Pool; seal: Seal; clock: C
     publicKeys: (purpose) => keys.filter((key) => key.purpose === purpose),
     async find(kid) {
       const known = keys.find((key) => key.kid === kid)
-      if (known || deps.clock().getTime() - loadedAt < reloadMs) return known
-      loadedAt = deps.clock().getTime()
-      keys = await load(deps)
+      if (known) return known
+      // Whoever asks meanwhile waits for the same answer.
+      await (reloading ??= reload().finally(() => (reloading = undefined)))
       return keys.find((key) => key.kid === kid)
     },
     async rotate(purpose) {

@@ -1,18 +1,20 @@
 // Shapes of the wallet sign-in family (contracts 2).
 import { z } from 'zod'
 import { permissionCharsMax, permissionsMax } from '../domain/limits.ts'
-import { isPermission } from '../domain/permission.ts'
-import { Address } from './common.ts'
+import { isPermission, serverIdShape } from '../domain/permission.ts'
 
+// As it was written: the door looks at the checksum of EIP-55 before it forgets the case.
+const WrittenAddress = z.string().regex(/^0x[0-9a-fA-F]{40}$/, 'must be 0x and 40 hexadecimal digits')
+const ServerId = z.string().regex(serverIdShape, 'must be the id of a tool server')
 const Signature = z.string().max(200)
 const Instant = z.iso.datetime({ offset: true }).transform((text) => new Date(text))
 const Permission = z.string().max(permissionCharsMax).refine(isPermission, 'must be namespace:action')
 
-export const ChallengeQuery = z.object({ walletAddress: Address.optional() })
+export const ChallengeQuery = z.object({ walletAddress: WrittenAddress.optional() })
 export const Challenge = z.object({ nonce: z.string(), message: z.string() })
 
 export const VerifyRequest = z.object({
-  walletAddress: Address,
+  walletAddress: WrittenAddress,
   signature: Signature,
   nonce: z.string().min(1).max(128),
   testMode: z.never('is always refused').optional(),
@@ -20,23 +22,23 @@ export const VerifyRequest = z.object({
 export const VerifyReply = z.object({ token: z.string(), expiresAt: z.iso.datetime(), walletAddress: z.string() })
 
 export const TokenMessageQuery = z.object({
-  walletAddress: Address,
+  walletAddress: WrittenAddress,
   expiresAt: Instant,
   permissions: z
     .string()
     .transform((text) => (text === '' ? [] : text.split(',').map((part) => part.trim())))
     .pipe(z.array(Permission).max(permissionsMax))
     .default([]),
-  serverId: z.string().min(1).max(100).optional(),
+  serverId: ServerId.optional(),
 })
 export const TokenMessage = z.object({ message: z.string() })
 
 export const CreateTokenRequest = z.object({
-  walletAddress: Address,
+  walletAddress: WrittenAddress,
   signature: Signature,
   expiresAt: Instant,
   permissions: z.array(Permission).max(permissionsMax).default([]),
-  serverId: z.string().min(1).max(100).optional(),
+  serverId: ServerId.optional(),
 })
 
 export const RevokeRequest = z.union([
@@ -47,5 +49,13 @@ export const RevokeReply = z.object({ revoked: z.string(), epoch: z.number().int
 
 export const LinkReply = z.object({ url: z.string(), expiresIn: z.number().int() })
 export const LinkParams = z.object({ code: z.string().min(16).max(128) })
+
+/** What a sign-in link remembers of the credential that opened it. */
+export const LinkPayload = z.object({
+  wallet: z.string(),
+  gate: z.array(z.object({ scope: z.string(), epoch: z.number().int() })).readonly(),
+  until: z.iso.datetime(),
+})
+export type LinkPayload = z.output<typeof LinkPayload>
 
 export const KeySet = z.object({ keys: z.array(z.looseObject({ kid: z.string(), kty: z.string() })) })

@@ -1,12 +1,18 @@
-// Shapes shared by many families: addresses, money on the wire, paging.
+// Shapes shared by many families: money on the wire, ids, paging.
 import { z } from 'zod'
 import { pageItemsDefault, pageItemsMax, pageOffsetMax } from '../domain/limits.ts'
 
-/** A wallet address in any case; inside it is lower-case. */
-export const Address = z
-  .string()
-  .regex(/^0x[0-9a-fA-F]{40}$/, 'must be 0x and 40 hexadecimal digits')
-  .transform((text) => text.toLowerCase())
+/** Micro-USD: decimal string on the wire, bigint inside. */
+export const MicrosText = z.codec(
+  z.string().regex(/^(0|[1-9]\d{0,18})$/, 'must be a decimal string of micro-USD'),
+  z.bigint(),
+  {
+    decode: (text) => parseMicros(text) ?? microsMax,
+    encode: (amount) => amount.toString(),
+  },
+)
+
+export const microsText = (amount: Micros | bigint): string => amount.toString()
 
 export const Uuid = z
   .string()

@@ -1,8 +1,9 @@
-// Writes docs/openapi.json from the route objects.
-import { writeFileSync } from 'node:fs'
+// Writes the OpenAPI document of all routes to docs/openapi.json.
+import { readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { openApiDocument } from '../api/openapi.ts'
-import { documentedRoutes } from '../test/support/routes.ts'
+import { everyRoute } from '../test/support/every-route.ts'
 
-const file = fileURLToPath(new URL('../docs/openapi.json', import.meta.url))
-writeFileSync(file, `${JSON.stringify(openApiDocument(documentedRoutes(), '0.1.0'), null, 2)}\n`)
+const fileAt = (path: string) => fileURLToPath(new URL(`../${path}`, import.meta.url))
+const { version } = JSON.parse(readFileSync(fileAt('package.json'), 'utf8')) as { version: string }
+writeFileSync(fileAt('docs/openapi.json'), `${JSON.stringify(openApiDocument(everyRoute(), version), null, 2)}\n`)

@@ -21,7 +21,9 @@ CREATE TABLE challenge (
   nonce text PRIMARY KEY,
   address text,
   message text NOT NULL,
-  wrong_tries integer NOT NULL DEFAULT 0,
+  -- Digest of the cookie of the browser that asked; only that browser may answer.
+  binding text,
+  tries integer NOT NULL DEFAULT 0,
   consumed_at timestamptz,
   expires_at timestamptz NOT NULL,
   created_at timestamptz NOT NULL DEFAULT clock_timestamp()
