@@ -47,11 +47,6 @@ export function present(family: Family, thrown: unknown, requestId: string): Pre
   return { status: problem.status, headers, body: bodies[family](), error, code }
 }
 
-function codeOf(error: Error): ErrorCode {
-  if (error instanceof GatewayError) return error.code
-  return isDatabaseFault(error) ? 'database-unavailable' : 'internal'
-}
-
 function allowed(details: ErrorDetails, names: readonly string[]): ErrorDetails {
   return Object.fromEntries(Object.entries(details).filter(([name]) => names.includes(name)))
 }

@@ -104,15 +104,6 @@ export function toError(value: unknown): Error {
   return value instanceof Error ? value : new Error(String(value))
 }
 
-/** Whether a database driver's error says that the database cannot serve now: lost, busy, shutting down, locked. */
-export function isDatabaseFault(error: Error): boolean {
-  const code = 'code' in error ? String(error.code) : ''
-  return (
-    /^(08|53|57P)|^(55P03|57014|40P01|40001|ECONNREFUSED|ECONNRESET|ENOENT|EPIPE)$/.test(code) ||
-    /timeout exceeded when trying to connect/.test(error.message)
-  )
-}
-
 export function isErrorCode(value: unknown): value is ErrorCode {
   return typeof value === 'string' && (errorCodes as readonly string[]).includes(value)
 }

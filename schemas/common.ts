@@ -1,18 +1,6 @@
-// Shapes shared by many families: money on the wire, ids, paging.
+// Shapes shared by many families: ids and paging.
 import { z } from 'zod'
 import { pageItemsDefault, pageItemsMax, pageOffsetMax } from '../domain/limits.ts'
-
-/** Micro-USD: decimal string on the wire, bigint inside. */
-export const MicrosText = z.codec(
-  z.string().regex(/^(0|[1-9]\d{0,18})$/, 'must be a decimal string of micro-USD'),
-  z.bigint(),
-  {
-    decode: (text) => parseMicros(text) ?? microsMax,
-    encode: (amount) => amount.toString(),
-  },
-)
-
-export const microsText = (amount: Micros | bigint): string => amount.toString()
 
 export const Uuid = z
   .string()

@@ -14,6 +14,7 @@ import { toError } from '../domain/errors.ts'
 import { headerBytesMax } from '../domain/limits.ts'
 import { createAuthenticator } from '../gateway/authenticate.ts'
 import { createLogin } from '../gateway/login.ts'
+import { createSignInLinks } from '../gateway/sign-in-link.ts'
 import { createAgentCatalogue } from '../gateway/agents.ts'
 import { createTurnSweep } from '../gateway/turn-sweep.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -39,7 +40,7 @@ export async function startApi({ config, log }: { config: Config; log: Logger })
   const environment = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LANG: 'C.UTF-8', TZ: 'UTC' }
   const guard = { command: process.execPath, args: [join(root, 'workers', 'local', 'stdio-guard.mjs')] }
   const tools = createToolUpstreams({ servers, environment, guard, log })
-  const routes = allRoutes(await routeDeps({ services, durable, config, log, tools }))
+  const routes = allRoutes(await routeDeps({ services, durable, config, tools }))
   const app = createApp({
     routes,
     door: doorFacts({ publicUrl: services.publicUrl, port: config.port, temporalUiUrl: config.temporal.uiUrl }),
@@ -68,34 +69,25 @@ type Parts = {
   readonly services: Services
   readonly durable: Durable
   readonly config: Config
-  readonly log: Logger
   readonly tools: ToolUpstreams
 }
 
-async function routeDeps({ services, durable, config, log, tools }: Parts): Promise<RoutesDeps> {
+async function routeDeps({ services, durable, config, tools }: Parts): Promise<RoutesDeps> {
   const { pool, keys, members, epochs, pipeline, bus, events, metrics, clock, publicUrl, seal } = services
   const agents = await readAgents()
   const prices = await readPrices(config.model.kind)
   const development = config.environment === 'development'
+  const login = createLogin({ pool, keys, members, events, clock, publicUrl })
   return {
     ...{ pool, keys, events, clock, publicUrl, prices, durable, bus, pipeline, metrics, epochs, resolveModel, version },
     environment: config.environment,
-    login: createLogin({ pool, keys, members, events, clock, publicUrl }),
-    links: development,
+    login,
+    links: development ? createSignInLinks({ pool, login, members, clock }) : undefined,
     faucet: development,
     temporalUiUrl: config.temporal.uiUrl,
     refreshEpochs: epochs.refresh,
     codec: payloadCodecOf(seal),
     catalogue: createAgentCatalogue({ agents, prices, resolveModel, listTools: tools.list }),
-    checks: {
-      database: () =>
-        pool
-          .query('SELECT 1')
-          .then(() => true)
-          .catch((error: unknown) => (log.warn({ err: toError(error) }, 'the database does not answer'), false)),
-      temporal: durable.isReady,
-      revocationFeed: epochs.isFresh,
-    },
   }
 }
 

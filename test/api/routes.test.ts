@@ -5,9 +5,9 @@ import { request as httpRequest } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openApiDocument } from '../../api/openapi.ts'
 import { postJson, startTestApi, type TestApi } from '../support/api.ts'
-import { documentedRoutes } from '../support/routes.ts'
+import { everyRoute } from '../support/every-route.ts'
 
-const routes = documentedRoutes()
+const routes = everyRoute()
 const guarded = routes.filter((route) => route.guard.kind !== 'public')
 let api: TestApi
 

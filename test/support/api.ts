@@ -10,6 +10,7 @@ import type { Submitted } from '../../clients/durable.ts'
 import { resolveModel } from '../../config/prices.ts'
 import { createAuthenticator } from '../../gateway/authenticate.ts'
 import { createLogin } from '../../gateway/login.ts'
+import { createSignInLinks } from '../../gateway/sign-in-link.ts'
 import { createSeal } from '../../crypto/seal.ts'
 import { createListener } from '../../db/pool.ts'
 import { createTokenBus } from '../../db/token-bus.ts'
@@ -70,8 +71,10 @@ export async function startTestApi(): Promise<TestApi> {
     },
     cancelTurn: async () => undefined,
     closeSession: async () => undefined,
+    isReady: async () => true,
   }
   const prices = await readPrices('scripted')
+  const login = createLogin({ pool, keys, members, events, clock, publicUrl: url })
   const deps: RoutesDeps = {
     ...{
       pool,
@@ -91,14 +94,13 @@ export async function startTestApi(): Promise<TestApi> {
     ...{
       version: '0.1.0',
       environment: 'development',
-      links: true,
+      links: createSignInLinks({ pool, login, members, clock }),
       faucet: true,
       temporalUiUrl: 'http://127.0.0.1:8233',
     },
-    login: createLogin({ pool, keys, members, events, clock, publicUrl: url }),
+    login,
     refreshEpochs: epochs.refresh,
     codec: payloadCodecOf(seal),
-    checks: { database: async () => true, temporal: async () => true, revocationFeed: () => true },
   }
   const door = doorFacts({ publicUrl: url, port, temporalUiUrl: deps.temporalUiUrl })
   const authenticate = createAuthenticator({ pool, keys, epochs, members, events, clock, publicUrl: url })

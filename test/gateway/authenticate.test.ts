@@ -1,0 +1,164 @@
+// One authenticator for every credential: what it refuses, what it makes of the rest, and what it looks at each time.
+import { generateKeyPairSync } from 'node:crypto'
+import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { signAccessToken } from '../../crypto/access-token.ts'
+import { revokeScopes } from '../../db/revocation.ts'
+import type { Principal } from '../../domain/principal.ts'
+import { createAuthenticator } from '../../gateway/authenticate.ts'
+import { createIdentityRig, issueWalletToken, type IdentityRig } from '../support/identity-rig.ts'
+
+let rig: IdentityRig
+const account = privateKeyToAccount(generatePrivateKey())
+const wallet = account.address.toLowerCase()
+
+beforeAll(async () => {
+  rig = await createIdentityRig()
+})
+beforeEach(() => {
+  rig.clock = () => new Date()
+})
+afterAll(async () => {
+  await rig[Symbol.asyncDispose]()
+})
+
+const bearer = (token: string): Promise<Principal> =>
+  rig.authenticate({ authorizationHeaders: [`Bearer ${token}`], cookie: undefined })
+
+async function revoke(...scopes: string[]): Promise<void> {
+  await revokeScopes(rig.pool, { scopes, reason: 'test', by: 'test' })
+  await rig.epochs.refresh()
+}
+
+test.each<[string, string[], string | undefined, string]>([
+  ['nothing', [], undefined, 'credential-missing'],
+  ['an empty cookie', [], '', 'credential-missing'],
+  ['an empty header', [''], undefined, 'credential-malformed'],
+  ['the scheme alone', ['Bearer '], undefined, 'credential-malformed'],
+  ['another scheme', ['Basic YTpi'], undefined, 'credential-malformed'],
+  ['two headers', ['Bearer a', 'Bearer b'], undefined, 'credential-malformed'],
+  ['two tokens in one header', ['Bearer a, Bearer b'], undefined, 'credential-malformed'],
+  ['two spaces', ['Bearer  abc'], undefined, 'credential-malformed'],
+  ['control characters', ['Bearer a\u0000b'], undefined, 'credential-malformed'],
+  ['more than 8 KB', [`Bearer ${'a'.repeat(8_200)}`], undefined, 'credential-malformed'],
+  ['a cookie of more than 8 KB', [], 'a'.repeat(8_200), 'credential-malformed'],
+  ['no token of ours', ['Bearer garbage'], undefined, 'credential-malformed'],
+  ['a wallet token of nothing', ['Bearer mcpwt_'], undefined, 'credential-malformed'],
+  ['a bad header beside a cookie', ['Bearer garbage'], 'garbage', 'credential-malformed'],
+])('%s is refused', async (...row) => {
+  const [, authorizationHeaders, cookie, code] = row
+  await expect(rig.authenticate({ authorizationHeaders, cookie })).rejects.toMatchObject({ code })
+})
+
+test('a key that we do not have signed nothing here, and an audit key signs no tokens', async () => {
+  const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const iat = Math.floor(Date.now() / 1000)
+  const claims = {
+    ...{ iss: rig.base, aud: rig.base, sub: wallet, walletAddress: wallet, sid: 's', jti: '0123456789abcdef' },
+    ...{ iat, exp: iat + 60, auth_time: iat, amr: ['wallet'], epoch: 0 },
+  }
+  const kids = ['unknown', rig.keys.active('audit').kid]
+  for (const kid of kids) {
+    await expect(bearer(signAccessToken(claims, { kid, privateKey }))).rejects.toMatchObject({
+      code: 'credential-invalid',
+    })
+  }
+})
+
+test('a session token makes a principal with every scope that can end it', async () => {
+  const { token } = await rig.signIn(account)
+  const principal = await bearer(token)
+  expect(principal).toMatchObject({
+    tenant: wallet,
+    subject: { kind: 'human', id: wallet },
+    wallet,
+    actorChain: [],
+    roles: ['owner'],
+    permissions: ['*:*'],
+    assurance: 1,
+  })
+  const { tokenId, sessionIds } = principal
+  expect(principal.gate.map(({ scope }) => scope).toSorted()).toEqual(
+    [
+      'global:all',
+      `session:${sessionIds.usid}`,
+      `tenant:${wallet}`,
+      `token:${tokenId}`,
+      `user:${wallet}`,
+      `wallet:${wallet}`,
+    ].toSorted(),
+  )
+  expect(await rig.authenticate({ authorizationHeaders: [], cookie: token })).toEqual(principal)
+})
+
+test('a wallet token says what was signed and needs no row', async () => {
+  const token = await issueWalletToken(rig, account, { permissions: ['chat:*'], serverId: 'files' })
+  await rig.pool.query('DELETE FROM access_token')
+  const principal = await freshProcess()(token)
+  expect(principal).toMatchObject({ wallet, permissions: ['chat:*'], serverId: 'files' })
+  expect(principal.tokenId).toMatch(/^[0-9a-f]{64}$/)
+})
+
+// A process that never saw the token: nothing is cached, and the tables of sessions are empty.
+function freshProcess() {
+  const authenticate = createAuthenticator({
+    pool: rig.pool,
+    keys: rig.keys,
+    epochs: rig.epochs,
+    members: { of: (address) => ({ tenant: address, roles: ['owner'] }) },
+    events: { credentialRefused: () => undefined } as never,
+    clock: () => rig.clock(),
+    publicUrl: rig.base,
+  })
+  return (token: string) => authenticate({ authorizationHeaders: [`Bearer ${token}`], cookie: undefined })
+}
+
+test('roles and tenant are read at each request, never from the token', async () => {
+  const { token, address } = await rig.signIn()
+  expect((await bearer(token)).roles).toEqual(['owner'])
+  rig.members.set(address, { tenant: 'acme', roles: ['approver', 'operator'] })
+  expect(await bearer(token)).toMatchObject({ tenant: 'acme', roles: ['approver', 'operator'] })
+  await revoke('tenant:acme')
+  await expect(bearer(token)).rejects.toMatchObject({ code: 'credential-revoked' })
+  rig.members.delete(address)
+  expect((await bearer(token)).tenant).toBe(address)
+})
+
+test('a token that was good expires, known or not', async () => {
+  const { token, expiresAt } = await rig.signIn()
+  await bearer(token)
+  rig.clock = () => expiresAt
+  await expect(bearer(token)).rejects.toMatchObject({ code: 'credential-expired' })
+  const signed = await issueWalletToken(rig, account)
+  rig.clock = () => new Date(Date.now() + 2 * 86_400_000)
+  await expect(bearer(signed)).rejects.toMatchObject({ code: 'credential-expired' })
+})
+
+test.each(['token', 'session', 'user', 'tenant'] as const)('a revoked %s ends a token that is in use', async (kind) => {
+  const { token, address } = await rig.signIn()
+  const { tokenId, sessionIds } = await bearer(token)
+  const ids = { token: tokenId, session: sessionIds.usid, user: address, tenant: address }
+  await revoke(`${kind}:${ids[kind]}`)
+  await expect(bearer(token)).rejects.toMatchObject({ code: 'credential-revoked' })
+})
+
+test('a revoked wallet ends what was signed before, and nothing that is signed after', async () => {
+  const { token, account: person, address } = await rig.signIn()
+  const signed = await issueWalletToken(rig, person)
+  await Promise.all([bearer(token), bearer(signed)])
+  await revoke(`wallet:${address}`)
+  for (const old of [token, signed]) await expect(bearer(old)).rejects.toMatchObject({ code: 'credential-revoked' })
+  const next = await issueWalletToken(rig, person)
+  expect((await bearer(next)).wallet).toBe(address)
+  expect((await bearer((await rig.signIn(person)).token)).wallet).toBe(address)
+})
+
+test('a revoked wallet token stays revoked when its unsigned members are rewritten', async () => {
+  const { account: person } = await rig.signIn()
+  const signed = await issueWalletToken(rig, person)
+  const { tokenId, sessionIds } = await bearer(signed)
+  await revoke(`token:${tokenId}`, `session:${sessionIds.usid}`)
+  const payload = JSON.parse(Buffer.from(signed.slice(6), 'base64url').toString('utf8')) as { iat: number }
+  const rewritten = `mcpwt_${Buffer.from(JSON.stringify({ ...payload, iat: payload.iat - 1 })).toString('base64url')}`
+  await expect(bearer(rewritten)).rejects.toMatchObject({ code: 'credential-revoked' })
+})

@@ -1,0 +1,82 @@
+// The installation's keys: made once whoever starts first, sealed at rest, shared, rotated without forgetting.
+import { randomBytes, verify } from 'node:crypto'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createSeal } from '../../crypto/seal.ts'
+import { createSigningKeys, type SigningKeys } from '../../gateway/signing-keys.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+
+let database: TestDatabase
+let replicas: SigningKeys[]
+const seal = createSeal(randomBytes(32))
+let now = Date.now()
+const clock = () => new Date(now)
+const replica = () => createSigningKeys({ pool: database.pool, seal, clock })
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+  replicas = await Promise.all([replica(), replica(), replica()])
+})
+afterAll(async () => {
+  await database[Symbol.asyncDispose]()
+})
+
+test('another master key opens nothing', async () => {
+  const other = createSigningKeys({ pool: database.pool, seal: createSeal(randomBytes(32)), clock })
+  await expect(other).rejects.toThrow('authenticate')
+})
+
+test('replicas that start together agree on one active key for each purpose', async () => {
+  for (const purpose of ['access-token', 'audit'] as const) {
+    expect(new Set(replicas.map((keys) => keys.active(purpose).kid)).size).toBe(1)
+  }
+  const { rows } = await database.pool.query('SELECT purpose, state FROM signing_key ORDER BY purpose')
+  expect(rows).toEqual([
+    { purpose: 'access-token', state: 'active' },
+    { purpose: 'audit', state: 'active' },
+  ])
+})
+
+test('no private part is published or stored in the clear', async () => {
+  const [keys] = replicas
+  for (const { jwk } of keys?.publicKeys('access-token') ?? []) expect(jwk).not.toHaveProperty('d')
+  const { rows } = await database.pool.query<{ sealed: Buffer; jwk: object }>(
+    'SELECT sealed, public_jwk AS jwk FROM signing_key',
+  )
+  for (const { sealed, jwk } of rows) {
+    expect(jwk).not.toHaveProperty('d')
+    expect(sealed.includes(Buffer.from('2a8648ce3d0301', 'hex'))).toBe(false) // the algorithm's id in any PKCS #8 key
+  }
+})
+
+test('a signature of one replica verifies with the key of another', async () => {
+  const [one, two] = replicas
+  const bytes = Buffer.from('a record')
+  const signed = one?.sign('audit', bytes)
+  const key = await two?.find(signed?.kid ?? '')
+  expect(key && signed && verify(null, bytes, key.key, signed.signature)).toBe(true)
+})
+
+test('after a rotation old keys verify, and replicas learn of the new one when they meet it', async () => {
+  const [one, two, three] = replicas
+  const before = one?.active('access-token').kid ?? ''
+  const after = (await one?.rotate('access-token')) ?? ''
+  expect(after).not.toBe(before)
+  expect(one?.publicKeys('access-token').map(({ kid }) => kid)).toEqual([before, after])
+  expect((await one?.find(before))?.kid).toBe(before)
+  expect(two?.active('access-token').kid).toBe(before)
+  const met = await Promise.all([two?.find(after), two?.find(after)])
+  expect(met.map((key) => key?.kid)).toEqual([after, after])
+  expect(two?.active('access-token').kid).toBe(after)
+  expect(await three?.find('unknown')).toBeUndefined()
+})
+
+test('an unknown id reads the rows at most once in 30 seconds', async () => {
+  const keys = await replica()
+  await keys.find('unknown-1')
+  const [other] = replicas
+  const fresh = (await other?.rotate('access-token')) ?? ''
+  now += 29_000
+  expect(await keys.find(fresh)).toBeUndefined()
+  now += 2_000
+  expect((await keys.find(fresh))?.kid).toBe(fresh)
+})
