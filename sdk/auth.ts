@@ -59,7 +59,7 @@ export async function signWalletToken(
   try {
     return await createToken(transport, baseUrl, { signer, request })
   } catch (error) {
-    const confined = (request.permissions?.length ?? 0) > 0 || request.serverId !== undefined
+    const confined = (request.permissions ?? []).some((each) => each !== '*:*') || request.serverId !== undefined
     if (confined || !(error instanceof GatehouseError) || !absent.has(error.status)) throw error
     return signInByChallenge(transport, baseUrl, signer)
   }

@@ -120,7 +120,10 @@ async function checkDatabase(config: Config, run: RunFile | undefined): Promise<
 async function checkModel(config: Config, run: RunFile | undefined): Promise<Verdict> {
   if (config.model.kind === 'anthropic') return good('a provider key is set (not tried)')
   if (!run?.model) return good('scripted, once started')
-  const reply = await fetch(`${run.model}/v1/models`, { signal: AbortSignal.timeout(3_000) })
+  const reply = await fetch(`${run.model}/v1/models`, {
+    headers: { 'x-api-key': 'doctor' },
+    signal: AbortSignal.timeout(3_000),
+  })
   return reply.ok
     ? good(`scripted, at ${run.model}`)
     : bad(`the scripted model answers ${reply.status}`, 'look at logs/model.log in the state folder')

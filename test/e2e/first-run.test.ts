@@ -102,6 +102,24 @@ test('the transcript, the transactions and the evidence agree, on the other repl
   expect(verified.stdout).toMatch(/ok|green|verified/i)
 })
 
+test('doctor finds nothing wrong while it runs, and says so to programs', async () => {
+  const env = scrubbedEnvironment({ GATEHOUSE_STATE_DIR: house.stateDir })
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', 'workers/doctor.ts', '--json'], {
+    env,
+  })
+  expect((JSON.parse(stdout) as { checks: { ok: boolean }[] }).checks.filter((check) => !check.ok)).toEqual([])
+})
+
+test('an operator gets a sign-in link from the command line, and it opens a browser session', async () => {
+  const run = await house.run()
+  expect(await house.cli(['login', '--identity', 'maintainer'], 'operator')).toMatchObject({ code: 0 })
+  const link = await house.cli(['link', '--json'], 'operator')
+  expect(link).toMatchObject({ code: 0 })
+  const opened = await fetch((JSON.parse(link.out) as { url: string }).url, { redirect: 'manual' })
+  expect([opened.status, opened.headers.get('location')]).toEqual([302, run.temporalUi])
+  expect(opened.headers.get('set-cookie')).toMatch(/^__Host-gatehouse=.*HttpOnly/)
+})
+
 test('raw workflow history is ciphertext', async () => {
   const run = await house.run()
   const sessionId = await person.openSession()
