@@ -35,8 +35,10 @@ export function banner({ run, readySeconds, environment, stateDir }: BannerFacts
       ? []
       : [
           '',
-          '  To read payloads in the Temporal UI: log in as maintainer, open the address that `npx --no gatehouse link` prints,',
-          '  and switch on "include cross-origin credentials" in the UI\'s codec settings. Others see ciphertext.',
+          '  To read payloads in the Temporal UI: log in as maintainer and open the address that `npx --no gatehouse link`',
+          '  prints. In the UI click the glasses, choose "Use my browser setting", enter this endpoint and switch on',
+          `  "Include cross-origin credentials": ${first}/temporal/codec`,
+          '  Everybody else sees ciphertext.',
         ]
   const tries = [
     '',
