@@ -107,6 +107,7 @@ async function handle(
 ): Promise<Reply> {
   const { route, request, response, ids } = call
   const principal = await admit(deps, route, request)
+  checkAddress(request)
   const params = parse(route.params, request.params, 'parameter')
   const query = parse(route.query, request.query, 'query')
   const bytesMax = route.bodyBytesMax ?? bodyBytesMax
@@ -150,6 +151,13 @@ function credentialsOf(route: Route, request: Request): Credentials {
     if (route.method !== 'get') throw new GatewayError('origin-refused', 'A cookie needs an Origin beside it.')
   }
   return { authorizationHeaders, cookie }
+}
+
+// No id and no query has a NUL, and Postgres has no text with one.
+function checkAddress(request: Request): void {
+  const values = [...Object.values(request.params), ...Object.values(request.query)].flat()
+  if (values.some((value) => typeof value === 'string' && value.includes('\0')))
+    throw new GatewayError('request-malformed', 'The address holds a NUL.')
 }
 
 function parse(schema: z.ZodType | undefined, value: unknown, where: string): unknown {

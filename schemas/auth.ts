@@ -16,7 +16,7 @@ export const Challenge = z.object({ nonce: z.string(), message: z.string() })
 export const VerifyRequest = z.object({
   walletAddress: WrittenAddress,
   signature: Signature,
-  nonce: z.string().min(1).max(128),
+  nonce: z.string().regex(/^[A-Za-z0-9]{1,128}$/, 'must be the nonce of a challenge'),
   testMode: z.never('is always refused').optional(),
 })
 export const VerifyReply = z.object({ token: z.string(), expiresAt: z.iso.datetime(), walletAddress: z.string() })
@@ -48,7 +48,7 @@ export const RevokeRequest = z.union([
 export const RevokeReply = z.object({ revoked: z.string(), epoch: z.number().int() })
 
 export const LinkReply = z.object({ url: z.string(), expiresIn: z.number().int() })
-export const LinkParams = z.object({ code: z.string().min(16).max(128) })
+export const LinkParams = z.object({ code: z.string().regex(/^[\w-]{16,128}$/) })
 
 /** What a sign-in link remembers of the credential that opened it. */
 export const LinkPayload = z.object({

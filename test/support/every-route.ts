@@ -6,7 +6,9 @@ import type { Route } from '../../api/route.ts'
 /** All routes of an installation in development, where the most are served. */
 export function everyRoute(given: Partial<RoutesDeps> = {}): Route[] {
   const known: Readonly<Record<string, unknown>> = { faucet: true, links: {}, ...given }
-  const deps = new Proxy(known, { get: (_target, name) => known[String(name)] ?? unused(String(name)) })
+  const deps = new Proxy(known, {
+    get: (_target, name) => (name in known ? known[String(name)] : unused(String(name))),
+  })
   return allRoutes(deps as unknown as RoutesDeps)
 }
 
