@@ -169,7 +169,7 @@ const inDays = (days: number) => new Date(Date.now() + days * 86_400_000).toISOS
 test.each(['/auth', '/api/auth'])('token-message and create-token under %s make a wallet token', async (prefix) => {
   const order = { walletAddress: account.address, expiresAt: inDays(30), serverId: 'files' }
   const query = new URLSearchParams({ ...order, permissions: 'chat:*,wallet:read' })
-  const { message = '' } = await bodyOf(await rig.call('GET', `${prefix}/token-message?${query}`))
+  const { message = '' } = await bodyOf(await rig.call('GET', `${prefix}/token-message?${query.toString()}`))
   for (const part of [account.address, 'chat:*, wallet:read', 'Server: files', 'Epoch: '])
     expect(message).toContain(part)
   const body = {
