@@ -6,6 +6,7 @@ import { GatewayError } from '../domain/errors.ts'
 import { bodyBytesMax } from '../domain/limits.ts'
 import { permits } from '../domain/permission.ts'
 import type { Principal } from '../domain/principal.ts'
+import type { Credentials } from '../gateway/authenticate.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { readJsonBody } from './body.ts'
@@ -13,9 +14,6 @@ import { checkDoor, idsOf, type DoorFacts, type RequestIds } from './context.ts'
 import { readCookie, sessionCookie } from './cookies.ts'
 import { present } from './presenters.ts'
 import { checkRoutes, type Family, type Reply, type Route } from './route.ts'
-
-/** Exactly the credentials of a request: raw Authorization values and the cookie's value. */
-export type Credentials = { readonly authorizationHeaders: readonly string[]; readonly cookie: string | undefined }
 
 export type AppDeps = {
   readonly routes: readonly Route[]
@@ -150,7 +148,7 @@ function credentialsOf(route: Route, request: Request): Credentials {
   if (cookie !== undefined && authorizationHeaders.length === 0 && request.headers.origin === undefined) {
     if (route.method !== 'get') throw new GatewayError('origin-refused', 'A cookie needs an Origin beside it.')
   }
-  return { authorizationHeaders, cookie }
+  return { authorizationHeaders, cookie, remoteAddress: request.socket.remoteAddress }
 }
 
 // No id and no query has a NUL, and Postgres has no text with one.

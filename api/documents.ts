@@ -21,9 +21,8 @@ function openApiRoute({ version }: DocumentDeps, routes: () => readonly Route[])
     method: 'get',
     path: '/openapi.json',
     family: 'plain',
-    summary: 'This document (operators).',
-    guard: { kind: 'operator', permission: 'admin:read' },
-    cookie: true,
+    summary: 'This document.',
+    guard: { kind: 'public', because: 'Clients are built from it; it holds nothing of an installation.' },
     responses: { 200: OpenApiDocument },
     handle: async () => ({ status: 200, body: openApiDocument(routes(), version) }),
   })
@@ -53,6 +52,7 @@ function metricsRoute({ metrics }: DocumentDeps): Route {
     family: 'plain',
     summary: 'Counters of this process in the text form of Prometheus (operators).',
     guard: { kind: 'operator', permission: 'admin:read' },
+    cookie: true,
     responses: { 200: 'text' },
     handle: async () => ({
       status: 200,

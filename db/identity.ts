@@ -80,6 +80,12 @@ export async function insertNode(queryable: Queryable, row: NodeRow): Promise<bo
   return rowCount === 1
 }
 
+/** Whether a node of the session tree has this id. */
+export async function hasNode(queryable: Queryable, id: string): Promise<boolean> {
+  const { rowCount } = await queryable.query('SELECT 1 FROM session_node WHERE id = $1', [id])
+  return rowCount === 1
+}
+
 /** Ties a token's id to its session; the same token again changes nothing. */
 export async function insertAccessToken(
   queryable: Queryable,

@@ -43,6 +43,8 @@ export type Principal = {
   /** Id of the credential for audit and revocation; never the credential itself. */
   readonly tokenId: string
   readonly expiresAt: Date
+  /** When the person proved to be it; absent where a credential does not say so reliably. */
+  readonly authenticatedAt?: Date
 }
 
 /** The same person acting through an agent: the chain grows by one, nothing else changes. */

@@ -2,8 +2,8 @@
 // that was verified before is found by its digest; expiry and revocation are looked at again on every hit.
 import { createHash } from 'node:crypto'
 import { keyIdOf, verifyAccessToken } from '../crypto/access-token.ts'
-import { verifyWalletToken, walletTokenPrefix } from '../crypto/wallet-token.ts'
-import { openWallet } from '../db/identity.ts'
+import { verifyWalletToken, walletTokenPrefix, walletTokenSessionId } from '../crypto/wallet-token.ts'
+import { hasNode, openWallet, readEpoch } from '../db/identity.ts'
 import type { Pool } from '../db/pool.ts'
 import { GatewayError, toError } from '../domain/errors.ts'
 import { authorizationBytesMax, verifiedTokensMax } from '../domain/limits.ts'
@@ -11,6 +11,7 @@ import type { Principal } from '../domain/principal.ts'
 import { firstRevoked, scopeName, type GateScope } from '../domain/revocation.ts'
 import type { Events } from '../telemetry/events.ts'
 import type { Clock, Epochs, Members } from './ports.ts'
+import { limitSignIn } from './rate-limit.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import { openTokenSession } from './token-session.ts'
 
@@ -29,12 +30,17 @@ type Verified = Pick<Principal, 'wallet' | 'walletId' | 'permissions' | 'tokenId
   readonly usid: string
   readonly epoch: number
   readonly serverId?: string
+  readonly authenticatedAt?: Date
 }
 
-export type Authenticate = (credentials: {
+export type Credentials = {
   readonly authorizationHeaders: readonly string[]
   readonly cookie: string | undefined
-}) => Promise<Principal>
+  /** Network address of the caller; first uses of self-signed tokens are limited by it. */
+  readonly remoteAddress: string | undefined
+}
+
+export type Authenticate = (credentials: Credentials) => Promise<Principal>
 
 /** Builds the authenticator of a process. */
 export function createAuthenticator(deps: AuthenticatorDeps): Authenticate {
@@ -44,7 +50,7 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticate {
       const token = tokenOf(credentials)
       const digest = createHash('sha256').update(token).digest('base64')
       const known = cache.get(digest)
-      const verified = known ?? (await verifyToken(deps, token))
+      const verified = known ?? (await verifyToken(deps, token, credentials.remoteAddress))
       if (!known) cache.set(digest, verified)
       return principalFrom(deps, verified)
     } catch (error) {
@@ -74,7 +80,7 @@ function createVerifiedCache() {
 }
 
 // RFC 6750 §2: exactly one credential. The cookie counts only where the route accepts it and no header is sent.
-function tokenOf({ authorizationHeaders, cookie }: Parameters<Authenticate>[0]): string {
+function tokenOf({ authorizationHeaders, cookie }: Credentials): string {
   if (authorizationHeaders.length > 1)
     throw new GatewayError('credential-malformed', 'There are several Authorization headers.')
   const [header] = authorizationHeaders
@@ -88,12 +94,17 @@ function tokenOf({ authorizationHeaders, cookie }: Parameters<Authenticate>[0]):
   return match[1]
 }
 
-async function verifyToken(deps: AuthenticatorDeps, token: string): Promise<Verified> {
-  return token.startsWith(walletTokenPrefix) ? verifyWallet(deps, token) : verifySession(deps, token)
+async function verifyToken(deps: AuthenticatorDeps, token: string, remoteAddress?: string): Promise<Verified> {
+  return token.startsWith(walletTokenPrefix) ? verifyWallet(deps, token, remoteAddress) : verifySession(deps, token)
 }
 
-async function verifyWallet(deps: AuthenticatorDeps, token: string): Promise<Verified> {
+async function verifyWallet(deps: AuthenticatorDeps, token: string, remoteAddress?: string): Promise<Verified> {
   const payload = await verifyWalletToken(token, { domain: new URL(deps.publicUrl).host, now: deps.clock() })
+  // Signed ahead of time, it would outlive the revocations up to its epoch.
+  if (payload.epoch > (await readEpoch(deps.pool, scopeName('wallet', payload.wallet))))
+    throw new GatewayError('credential-invalid', 'The wallet token names an epoch that has not begun.')
+  if (!(await hasNode(deps.pool, walletTokenSessionId(payload))))
+    await limitSignIn(deps.pool, { remoteAddress, wallet: payload.wallet })
   return {
     ...(await openTokenSession(deps, payload)),
     wallet: payload.wallet,
@@ -118,6 +129,7 @@ async function verifySession(deps: AuthenticatorDeps, token: string): Promise<Ve
     expiresAt: new Date(claims.exp * 1000),
     usid: claims.sid,
     epoch: claims.epoch,
+    ...(claims.auth_time === 0 ? {} : { authenticatedAt: new Date(claims.auth_time * 1000) }),
   }
 }
 
@@ -151,5 +163,6 @@ function principalFrom(deps: AuthenticatorDeps, verified: Verified): Principal {
     gate,
     tokenId: verified.tokenId,
     expiresAt: verified.expiresAt,
+    ...(verified.authenticatedAt === undefined ? {} : { authenticatedAt: verified.authenticatedAt }),
   }
 }

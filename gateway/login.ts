@@ -59,6 +59,9 @@ export type TokenRequest = {
   readonly serverId: string | undefined
 }
 
+/** What a session takes over from the credential that asked for it. */
+export type Inherited = { readonly until: Date; readonly authenticatedAt: Date | undefined }
+
 export type Issued = { readonly token: string; readonly expiresAt: Date; readonly address: string }
 
 export type Login = {
@@ -66,8 +69,8 @@ export type Login = {
   readonly verify: (proof: ChallengeProof) => Promise<Issued>
   readonly tokenMessage: (request: TokenRequest) => Promise<string>
   readonly createToken: (request: TokenRequest & { signature: string }) => Promise<Issued>
-  /** A session token without a proof of its own, for whoever holds another credential; it never outlives `until`. */
-  readonly issueSession: (address: string, until?: Date) => Promise<Issued>
+  /** A session token without a proof of its own, for whoever holds another credential; it never outlives that one. */
+  readonly issueSession: (address: string, of?: Inherited) => Promise<Issued>
 }
 
 /** Addresses come in lower case. */
@@ -104,7 +107,7 @@ export function createLogin(deps: LoginDeps): Login {
       deps.events.walletSignedIn({ walletId, credential: 'challenge' })
       return issueSession(deps, proof.address)
     },
-    issueSession: (address, until) => issueSession(deps, address, until),
+    issueSession: (address, of) => issueSession(deps, address, of),
     async tokenMessage(request) {
       checkLife(request.expiresAt, deps.clock())
       return tokenMessage(await facts(request))
@@ -173,11 +176,11 @@ async function proveChallenge(
 const bindingOf = (browser: string | undefined) =>
   browser === undefined ? null : createHash('sha256').update(browser).digest('hex')
 
-async function issueSession(deps: LoginDeps, address: string, until?: Date): Promise<Issued> {
+async function issueSession(deps: LoginDeps, address: string, of?: Inherited): Promise<Issued> {
   const now = deps.clock()
   const iat = Math.floor(now.getTime() / 1000)
   const longest = iat + sessionTokenSecondsMax
-  const exp = until === undefined ? longest : Math.min(longest, Math.floor(until.getTime() / 1000))
+  const exp = of === undefined ? longest : Math.min(longest, Math.floor(of.until.getTime() / 1000))
   const sid = randomBytes(16).toString('hex')
   const jti = randomBytes(16).toString('hex')
   const expiresAt = new Date(exp * 1000)
@@ -197,7 +200,7 @@ async function issueSession(deps: LoginDeps, address: string, until?: Date): Pro
     jti,
     iat,
     exp,
-    auth_time: iat,
+    auth_time: of === undefined ? iat : Math.floor((of.authenticatedAt?.getTime() ?? 0) / 1000), // 0: nobody knows
     amr: ['wallet'],
     epoch,
   }

@@ -29,7 +29,7 @@ const digestOf = (code: string) => createHash('sha256').update(code).digest('hex
 
 export function createSignInLinks(deps: SignInLinksDeps): SignInLinks {
   return {
-    async open({ wallet, permissions, gate, expiresAt: until }) {
+    async open({ wallet, permissions, gate, expiresAt: until, authenticatedAt }) {
       // A session permits everything; the empty list of older tokens does not.
       if (!permissions.includes('*:*')) {
         throw new GatewayError('permission-missing', 'Only a full credential may open a link.', {
@@ -38,7 +38,8 @@ export function createSignInLinks(deps: SignInLinksDeps): SignInLinks {
       }
       const code = randomBytes(24).toString('base64url')
       const expiresAt = new Date(deps.clock().getTime() + linkSecondsMax * 1000)
-      const payload: LinkPayload = { wallet, gate, until: until.toISOString() }
+      const proved = authenticatedAt === undefined ? {} : { authenticatedAt: authenticatedAt.toISOString() }
+      const payload: LinkPayload = { wallet, gate, until: until.toISOString(), ...proved }
       await insertOneTime(deps.pool, { kind, id: digestOf(code), payload, expiresAt })
       return code
     },
@@ -46,10 +47,13 @@ export function createSignInLinks(deps: SignInLinksDeps): SignInLinks {
       const now = deps.clock()
       const stored = await consumeOneTime(deps.pool, { kind, id: digestOf(code), now })
       if (!stored) throw over()
-      const { wallet, gate, until } = LinkPayload.parse(stored)
+      const { wallet, gate, until, authenticatedAt } = LinkPayload.parse(stored)
       for (const { scope, epoch } of gate) if ((await readEpoch(deps.pool, scope)) > epoch) throw over()
       if (new Date(until) <= now) throw over()
-      const issued = await deps.login.issueSession(wallet, new Date(until))
+      const issued = await deps.login.issueSession(wallet, {
+        until: new Date(until),
+        authenticatedAt: authenticatedAt === undefined ? undefined : new Date(authenticatedAt),
+      })
       return { ...issued, isOperator: deps.members.of(wallet).roles.includes('operator') }
     },
   }

@@ -55,6 +55,7 @@ export const LinkPayload = z.object({
   wallet: z.string(),
   gate: z.array(z.object({ scope: z.string(), epoch: z.number().int() })).readonly(),
   until: z.iso.datetime(),
+  authenticatedAt: z.iso.datetime().optional(),
 })
 export type LinkPayload = z.output<typeof LinkPayload>
 

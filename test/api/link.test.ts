@@ -84,7 +84,7 @@ test('the cookie opens what takes cookies, and changes something only beside our
   const { token, address } = await rig.signIn()
   rig.members.set(address, { tenant: 'house', roles: ['operator'] })
   const headers = { cookie: cookieOf(await open(await linkOf(token))) }
-  expect((await rig.call('GET', '/openapi.json', { headers })).status).toBe(200)
+  expect((await rig.call('GET', '/metrics', { headers })).status).toBe(200)
   expect((await rig.call('GET', '/wallet/balance', { headers })).status).toBe(401)
   const body = { all: true }
   expect((await rig.call('POST', '/api/auth/revoke', { body, headers })).status).toBe(403)
@@ -92,7 +92,7 @@ test('the cookie opens what takes cookies, and changes something only beside our
   expect((await rig.call('POST', '/api/auth/revoke', { body, headers: elsewhere })).status).toBe(403)
   const own = { ...headers, origin: rig.base }
   expect((await rig.call('POST', '/api/auth/revoke', { body, headers: own })).status).toBe(200)
-  expect((await rig.call('GET', '/openapi.json', { headers })).status).toBe(401)
+  expect((await rig.call('GET', '/metrics', { headers })).status).toBe(401)
 })
 
 test('a session from a link never outlives the token that opened it', async () => {
@@ -100,6 +100,22 @@ test('a session from a link never outlives the token that opened it', async () =
   const expiresAt = new Date(Date.now() + 600_000)
   const token = await issueWalletToken(rig, account, { permissions: ['*:*'], expiresAt })
   const cookie = cookieOf(await open(await linkOf(token))).split('=')[1]
-  const principal = await rig.authenticate({ authorizationHeaders: [], cookie })
+  const principal = await rig.authenticate({ authorizationHeaders: [], cookie, remoteAddress: undefined })
   expect(principal.expiresAt.getTime()).toBeLessThanOrEqual(expiresAt.getTime())
+  expect(principal.authenticatedAt).toBeUndefined() // no proof was signed with a time
+})
+
+test('a session from a link is as old as the proof behind it', async () => {
+  const { token } = await rig.signIn()
+  const proved = await rig.authenticate({
+    authorizationHeaders: [`Bearer ${token}`],
+    cookie: undefined,
+    remoteAddress: undefined,
+  })
+  const link = await linkOf(token)
+  rig.clock = () => new Date(Date.now() + 30_000)
+  const cookie = cookieOf(await open(link)).split('=')[1]
+  const principal = await rig.authenticate({ authorizationHeaders: [], cookie, remoteAddress: undefined })
+  rig.clock = () => new Date()
+  expect(principal.authenticatedAt).toEqual(proved.authenticatedAt)
 })

@@ -167,8 +167,9 @@ test('1.2 and 1.3: what is refused says why in the family of the route', async (
 test('10 health, ready, documents for operators only, and the codec', async () => {
   await expectGolden('10-health', await fetch(`${base}/health`))
   await expectGolden('10-ready', await fetch(`${base}/ready`))
-  await expectGolden('10-openapi-refused', await person.call('GET', '/openapi.json'))
-  expect((await operator.call('GET', '/openapi.json')).status).toBe(200)
+  await expectGolden('10-metrics-refused', await person.call('GET', '/metrics'))
+  expect((await operator.call('GET', '/metrics')).status).toBe(200)
+  expect((await person.call('GET', '/openapi.json')).status).toBe(200)
   await expectGolden('10-codec-refused', await person.call('POST', '/temporal/codec/decode', { payloads: [] }))
   const encoded = await operator.call('POST', '/temporal/codec/encode', {
     payloads: [{ metadata: { encoding: btoa('json/plain') }, data: btoa('"hello"') }],

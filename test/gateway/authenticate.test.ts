@@ -1,9 +1,13 @@
 // One authenticator for every credential: what it refuses, what it makes of the rest, and what it looks at each time.
 import { generateKeyPairSync } from 'node:crypto'
-import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
+import { generatePrivateKey, privateKeyToAccount, type PrivateKeyAccount } from 'viem/accounts'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { signAccessToken } from '../../crypto/access-token.ts'
+import { tokenMessage } from '../../crypto/login-message.ts'
+import { encodeWalletToken } from '../../crypto/wallet-token.ts'
 import { revokeScopes } from '../../db/revocation.ts'
+import type { GatewayError } from '../../domain/errors.ts'
+import { authRequestsPerMinuteMax } from '../../domain/limits.ts'
 import type { Principal } from '../../domain/principal.ts'
 import { createAuthenticator } from '../../gateway/authenticate.ts'
 import { createIdentityRig, issueWalletToken, type IdentityRig } from '../support/identity-rig.ts'
@@ -23,7 +27,7 @@ afterAll(async () => {
 })
 
 const bearer = (token: string): Promise<Principal> =>
-  rig.authenticate({ authorizationHeaders: [`Bearer ${token}`], cookie: undefined })
+  rig.authenticate({ authorizationHeaders: [`Bearer ${token}`], cookie: undefined, remoteAddress: '127.0.0.1' })
 
 async function revoke(...scopes: string[]): Promise<void> {
   await revokeScopes(rig.pool, { scopes, reason: 'test', by: 'test' })
@@ -47,7 +51,9 @@ test.each<[string, string[], string | undefined, string]>([
   ['a bad header beside a cookie', ['Bearer garbage'], 'garbage', 'credential-malformed'],
 ])('%s is refused', async (...row) => {
   const [, authorizationHeaders, cookie, code] = row
-  await expect(rig.authenticate({ authorizationHeaders, cookie })).rejects.toMatchObject({ code })
+  await expect(rig.authenticate({ authorizationHeaders, cookie, remoteAddress: undefined })).rejects.toMatchObject({
+    code,
+  })
 })
 
 test('a key that we do not have signed nothing here, and an audit key signs no tokens', async () => {
@@ -88,7 +94,9 @@ test('a session token makes a principal with every scope that can end it', async
       `wallet:${wallet}`,
     ].toSorted(),
   )
-  expect(await rig.authenticate({ authorizationHeaders: [], cookie: token })).toEqual(principal)
+  expect(await rig.authenticate({ authorizationHeaders: [], cookie: token, remoteAddress: undefined })).toEqual(
+    principal,
+  )
 })
 
 test('a wallet token says what was signed and needs no row', async () => {
@@ -110,7 +118,8 @@ function freshProcess() {
     clock: () => rig.clock(),
     publicUrl: rig.base,
   })
-  return (token: string) => authenticate({ authorizationHeaders: [`Bearer ${token}`], cookie: undefined })
+  return (token: string) =>
+    authenticate({ authorizationHeaders: [`Bearer ${token}`], cookie: undefined, remoteAddress: '127.0.0.1' })
 }
 
 test('roles and tenant are read at each request, never from the token', async () => {
@@ -151,6 +160,45 @@ test('a revoked wallet ends what was signed before, and nothing that is signed a
   const next = await issueWalletToken(rig, person)
   expect((await bearer(next)).wallet).toBe(address)
   expect((await bearer((await rig.signIn(person)).token)).wallet).toBe(address)
+})
+
+// A token that its wallet signs without asking us.
+async function selfSigned(person: PrivateKeyAccount, epoch = 0): Promise<string> {
+  const [address, expiry] = [person.address.toLowerCase(), Math.floor(Date.now() / 1000) + 600]
+  const facts = { domain: new URL(rig.base).host, address, expiry, permissions: [], serverId: undefined, epoch }
+  const message = tokenMessage(facts)
+  const signature = await person.signMessage({ message })
+  const times = { iat: expiry - 600, exp: expiry, expiry }
+  return encodeWalletToken({
+    ...{ sub: address, wallet: address, iss: rig.base, ...times, permissions: [], epoch, message, signature },
+  })
+}
+
+test('a wallet token of an epoch that has not begun is refused, after a revocation too, and leaves no wallet', async () => {
+  const stranger = privateKeyToAccount(generatePrivateKey())
+  const address = stranger.address.toLowerCase()
+  const token = await selfSigned(stranger, 1)
+  await expect(bearer(token)).rejects.toMatchObject({ code: 'credential-invalid' })
+  expect((await rig.pool.query('SELECT 1 FROM wallet WHERE address = $1', [address])).rowCount).toBe(0)
+  await revoke(`wallet:${address}`)
+  await expect(bearer(token)).rejects.toMatchObject({ code: expect.stringMatching(/^credential-/) })
+})
+
+test('first uses of self-signed wallet tokens are limited per network address', async () => {
+  await rig.forgetRates()
+  const codes: string[] = []
+  for (let index = 0; index <= authRequestsPerMinuteMax + 1; index += 1) {
+    const token = await selfSigned(privateKeyToAccount(generatePrivateKey()))
+    codes.push(
+      await bearer(token).then(
+        () => 'ok',
+        (error: GatewayError) => error.code,
+      ),
+    )
+  }
+  await rig.forgetRates()
+  expect(codes[0]).toBe('ok')
+  expect(codes.at(-1)).toBe('rate-limited')
 })
 
 test('a revoked wallet token stays revoked when its unsigned members are rewritten', async () => {

@@ -68,7 +68,9 @@ function normalise(value: unknown): unknown {
   if (typeof value === 'string') return normaliseText(value)
   if (Array.isArray(value)) return value.map(normalise)
   if (typeof value !== 'object' || value === null) return value
-  return Object.fromEntries(Object.entries(value).map(([key, member]) => [key, normalise(member)]))
+  return Object.fromEntries(
+    Object.entries(value).map(([key, member]) => [key, key === 'epoch' ? '<epoch>' : normalise(member)]),
+  )
 }
 
 const kinds: readonly (readonly [RegExp, string])[] = [
