@@ -1,5 +1,5 @@
 // `npm run doctor [-- --json]`: what is missing or wrong on this machine, and how to mend it. Changes nothing.
-import { accessSync, constants, existsSync, statfsSync } from 'node:fs'
+import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { Connection } from '@temporalio/client'
 import pg from 'pg'
@@ -9,6 +9,7 @@ import { readTemporalSettings, root } from './files.ts'
 import { isFree } from './local/ports.ts'
 import { packagedNative } from './local/postgres-files.ts'
 import { readRunFile, type RunFile } from './local/run-file.ts'
+import { stateOwner } from './local/state-lock.ts'
 import { probeTemporal } from './local/temporal-cli.ts'
 
 type Verdict = { readonly ok: boolean; readonly says: string; readonly mend?: string }
@@ -27,12 +28,23 @@ function checksFor(config: Config, run: RunFile | undefined): readonly Check[] {
     ['packages', checkPackages],
     ['state folder', () => checkState(stateDir)],
     ['disk', () => checkDisk(stateDir)],
+    ['supervisor', () => checkSupervisor(stateDir, run)],
     ['port', () => checkPort(config, run)],
     ['temporal', () => checkTemporal(config, run)],
     ['database', () => checkDatabase(config, run)],
     ['model', () => checkModel(config, run)],
     ['api', () => checkApi(run)],
   ]
+}
+
+async function checkSupervisor(stateDir: string, run: RunFile | undefined): Promise<Verdict> {
+  if (run) return good(`process ${run.pids.supervisor}, since ${run.startedAt}`)
+  const owner = await stateOwner(stateDir)
+  if (owner) return good(`process ${owner.pid} is starting or stopping`)
+  const left = ['run.json', 'supervisor.lock'].filter((name) => existsSync(join(stateDir, name)))
+  return good(
+    left.length === 0 ? 'not running' : `not running; it was killed (${left.join(', ')} left; a start mends it)`,
+  )
 }
 
 function checkPackages(): Verdict {
@@ -47,6 +59,8 @@ function checkState(stateDir: string): Verdict {
   while (!existsSync(folder)) folder = dirname(folder)
   try {
     accessSync(folder, constants.W_OK)
+    if (!statSync(folder).isDirectory())
+      return bad(`${folder} is not a folder`, 'set GATEHOUSE_STATE_DIR to a folder of yours')
     return good(`${stateDir} ${folder === stateDir ? 'is writable' : 'can be made'}`)
   } catch {
     return bad(`${folder} cannot be written`, 'set GATEHOUSE_STATE_DIR to a folder of yours')
@@ -72,14 +86,18 @@ async function checkTemporal(config: Config, run: RunFile | undefined): Promise<
   const address = run?.temporalAddress ?? config.temporal.address
   if (address === undefined) {
     const { cli } = await readTemporalSettings()
+    const said: string[] = []
     const found = await probeTemporal({
       mode: config.temporal.mode,
       version: cli,
       environment: process.env,
-      say: () => undefined,
+      say: (line) => void said.push(line),
     })
     return found === undefined
-      ? bad('no CLI and no Go toolchain', 'install Go 1.26.4 or newer, put `temporal` on PATH, or set TEMPORAL_ADDRESS')
+      ? bad(
+          `no usable CLI. ${said.join(' ')}`.trim(),
+          'install Go 1.26.4 or newer, put `temporal` on PATH, or set TEMPORAL_ADDRESS',
+        )
       : good(`CLI: ${found}`)
   }
   try {
@@ -90,7 +108,7 @@ async function checkTemporal(config: Config, run: RunFile | undefined): Promise<
   } catch (error) {
     return bad(
       `${address} does not serve ${config.temporal.namespace}: ${toError(error).message}`,
-      'start the cluster, or make the namespace',
+      'start the cluster, mend TEMPORAL_ADDRESS, or make the namespace with `npm run migrate`',
     )
   }
 }
@@ -103,7 +121,15 @@ async function checkDatabase(config: Config, run: RunFile | undefined): Promise<
   }
   const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 3_000 })
   try {
-    await client.connect()
+    const refused = await client.connect().then(
+      () => undefined,
+      (error: unknown) => toError(error).message,
+    )
+    if (refused !== undefined)
+      return bad(
+        `the database does not answer: ${refused}`,
+        'start Postgres, mend DATABASE_URL, or unset it to use the embedded one',
+      )
     const { rows } = await client.query(
       "SELECT current_setting('server_version_num')::int AS version, current_setting('fsync') AS fsync",
     )

@@ -1,5 +1,5 @@
 // `npm run reset`: forgets everything in the state folder, after a question (or `--yes`).
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync, statSync } from 'node:fs'
 import { rm } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
@@ -13,6 +13,12 @@ async function reset(): Promise<void> {
   const stateDir = resolve(loadConfig(process.env).stateDir)
   if (!existsSync(stateDir)) {
     process.stdout.write('There is nothing to reset.\n')
+    return
+  }
+  const foreign = strangersIn(stateDir)
+  if (foreign !== undefined) {
+    process.stderr.write(`${stateDir} is not a state folder of Gatehouse (${foreign}). Nothing was deleted.\n`)
+    process.exitCode = 1
     return
   }
   await lockState(stateDir) // refuses while Gatehouse runs; removed with the folder
@@ -31,6 +37,16 @@ async function reset(): Promise<void> {
   await removePostgresHome(stateDir)
   await rm(stateDir, { recursive: true, force: true })
   process.stdout.write(`Deleted ${stateDir}.\n`)
+}
+
+// What Gatehouse itself puts into its state folder; a folder with anything else in it may be somebody's home.
+const ours =
+  /^(?:logs|postgres|postgres-folder|temporal|temporal\.mark|demo|keys|homes|spool|members\.yaml|master\.key|run\.json(?:\.draft)?|supervisor\.lock.*)$/
+
+function strangersIn(stateDir: string): string | undefined {
+  if (!statSync(stateDir).isDirectory()) return 'it is no folder'
+  const stranger = readdirSync(stateDir).find((name) => !ours.test(name))
+  return stranger === undefined ? undefined : `it holds ${stranger}`
 }
 
 async function agreed(stateDir: string): Promise<boolean> {

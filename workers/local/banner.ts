@@ -3,7 +3,8 @@ import type { RunFile } from './run-file.ts'
 
 export type BannerFacts = {
   readonly run: RunFile
-  readonly readySeconds: number
+  /** Absent: it was ready before we looked. */
+  readonly readySeconds?: number
   readonly environment: string
   /** The state folder as the person named it. */
   readonly stateDir: string
@@ -15,7 +16,7 @@ export function banner({ run, readySeconds, environment, stateDir }: BannerFacts
     `  ${name.padEnd(12)}${note === '' ? text : text.padEnd(42)}${note}`
   const [first, ...more] = run.api
   const rows = [
-    `  ${`Gatehouse (${environment})`.padEnd(54)}ready in ${readySeconds.toFixed(1)} s`,
+    `  ${`Gatehouse (${environment})`.padEnd(54)}${readySeconds === undefined ? `since ${run.startedAt}` : `ready in ${readySeconds.toFixed(1)} s`}`,
     row('API', first ?? '', more.length === 0 ? '' : `and ${more.join(', ')}`),
     row('Temporal', run.temporalAddress, run.temporalUi === null ? '' : `UI ${run.temporalUi}`),
     row(

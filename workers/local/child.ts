@@ -9,6 +9,8 @@ export type ChildOptions = {
   readonly entry: string
   readonly env: Readonly<Record<string, string | undefined>>
   readonly cwd: string
+  /** Started anew it serves where it served before (`--port`): others were told the address. */
+  readonly keepsPort: boolean
   readonly logFile: string
   /** Called whenever a new process took over. */
   readonly onReplaced: () => void
@@ -44,7 +46,7 @@ export async function startChild(options: ChildOptions): Promise<ManagedChild> {
       if (life.ending) return
       if (performance.now() - bornAt > 30_000) deaths = 0
       await sleep(backOffMs[Math.min(deaths, backOffMs.length - 1)] ?? 5_000)
-      const next = life.ending ? undefined : await launch(options).catch(() => undefined)
+      const next = life.ending ? undefined : await launch(options, portOf(running)).catch(() => undefined)
       if (next) {
         running = next
         options.onReplaced()
@@ -67,9 +69,14 @@ export async function startChild(options: ChildOptions): Promise<ManagedChild> {
   }
 }
 
-async function launch(options: ChildOptions): Promise<Running> {
+function portOf({ facts }: Running): string | undefined {
+  return facts.url === undefined ? undefined : new URL(facts.url).port
+}
+
+async function launch(options: ChildOptions, port?: string): Promise<Running> {
   const log = openSync(options.logFile, 'a', 0o600)
-  const child = spawn(process.execPath, ['--import', 'tsx', options.entry], {
+  const again = options.keepsPort && port !== undefined ? ['--port', port] : []
+  const child = spawn(process.execPath, ['--import', 'tsx', options.entry, ...again], {
     cwd: options.cwd,
     env: options.env,
     detached: true, // a Ctrl-C in the terminal reaches the supervisor only, which ends us in order

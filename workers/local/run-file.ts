@@ -2,6 +2,7 @@
 // restarted, removed on stop. Private: it holds the database's URL.
 import { readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { isAlive } from './postgres.ts'
 
 export type DemoIdentity = { readonly name: string; readonly address: string; readonly keyFile: string }
 
@@ -36,9 +37,11 @@ export async function writeRunFile(stateDir: string, run: RunFile): Promise<void
   await rename(draft, fileOf(stateDir))
 }
 
+/** The file of a supervisor that runs; one that was killed leaves a file that says nothing. */
 export async function readRunFile(stateDir: string): Promise<RunFile | undefined> {
   const text = await readFile(fileOf(stateDir), 'utf8').catch(() => undefined)
-  return text === undefined ? undefined : (JSON.parse(text) as RunFile)
+  const run = text === undefined ? undefined : (JSON.parse(text) as RunFile)
+  return run && isAlive(run.pids.supervisor) ? run : undefined
 }
 
 export async function removeRunFile(stateDir: string): Promise<void> {

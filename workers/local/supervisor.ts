@@ -11,8 +11,9 @@ import { startChild, type ManagedChild } from './child.ts'
 import { prepareDemo } from './demo.ts'
 import { takePort } from './ports.ts'
 import { startPostgres } from './postgres.ts'
-import { readRunFile, removeRunFile, writeRunFile, type RunFile } from './run-file.ts'
-import { isSame, lockState, markOf, type Mark } from './state-lock.ts'
+import { removeRunFile, writeRunFile, type RunFile } from './run-file.ts'
+import { isSame, markOf, type Mark } from './file-lock.ts'
+import { lockState } from './state-lock.ts'
 import { findTemporal } from './temporal-cli.ts'
 import { startTemporal, stopTemporal } from './temporal.ts'
 
@@ -71,6 +72,7 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
   const start = (name: string, entry: string, extra: Readonly<Record<string, string>> = {}) =>
     startChild({
       name,
+      keepsPort: entry.startsWith('local/'),
       entry: entryOf(entry),
       env: { ...environment, ...extra },
       cwd: root,
@@ -163,7 +165,6 @@ async function endLeftovers(stateDir: string): Promise<void> {
     if (isSame(mark)) await stopTemporal(mark.pid)
   }
   await rm(file, { force: true })
-  await readRunFile(stateDir)
 }
 
 type Ports = { readonly api: readonly number[]; readonly temporal: number; readonly temporalUi: number }

@@ -2,12 +2,13 @@
 // module, downloaded by the SDK. A build is shared by every clone, made once under a lock and renamed into place.
 import { execFile, spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
-import { mkdir, open, readFile, rename, rm } from 'node:fs/promises'
+import { mkdir, readdir, rename, rm } from 'node:fs/promises'
 import { homedir } from 'node:os'
-import { delimiter, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { isAlive, sleep } from './postgres.ts'
+import { tryLock } from './file-lock.ts'
+import { sleep } from './postgres.ts'
 
 export type TemporalWay = 'path' | 'cache' | 'build' | 'download'
 export type FoundTemporal = { readonly path: string; readonly way: TemporalWay }
@@ -18,6 +19,8 @@ export type FindOptions = {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** One line of progress for a person. */
   readonly say: (line: string) => void
+  /** How the vendor's binary is fetched; the SDK's own way when absent. Answers its path. */
+  readonly download?: (target: { readonly version: string; readonly folder: string }) => Promise<string>
 }
 
 const buildMsMax = 30 * 60_000
@@ -103,7 +106,7 @@ function hasGo(options: FindOptions): boolean {
 async function built(options: FindOptions): Promise<FoundTemporal | undefined> {
   if (!hasGo(options)) return undefined
   const path = cachePath(options)
-  await mkdir(join(path, '..'), { recursive: true })
+  await mkdir(dirname(path), { recursive: true })
   const release = await lockBuild(`${path}.lock`, options)
   try {
     // Somebody else may have finished while we waited.
@@ -113,32 +116,28 @@ async function built(options: FindOptions): Promise<FoundTemporal | undefined> {
   }
 }
 
-// The lock names its owner; an owner that is gone left the lock behind and it is taken over.
 async function lockBuild(file: string, options: FindOptions): Promise<() => Promise<void>> {
   const deadline = Date.now() + buildMsMax
   for (let told = false; ; told = true) {
-    try {
-      const handle = await open(file, 'wx')
-      await handle.writeFile(String(process.pid))
-      await handle.close()
-      return () => rm(file, { force: true })
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error
-    }
-    const owner = Number(await readFile(file, 'utf8').catch(() => ''))
-    if (owner > 1 && !isAlive(owner)) {
-      await rm(file, { force: true })
-      continue
-    }
-    if (!told) options.say(`Process ${owner} builds the Temporal CLI; waiting for it.`)
+    const taken = await tryLock(file)
+    if (taken.kind === 'ours') return taken.release
+    if (!told) options.say(`Process ${taken.owner.pid} builds the Temporal CLI; waiting for it.`)
     if (Date.now() > deadline) throw new Error(`The build lock ${file} was not released.`)
     await sleep(500)
   }
 }
 
+// What builds that were cut off left behind. Called under the lock: no other build runs.
+async function sweepDrafts(path: string): Promise<void> {
+  const folder = dirname(path)
+  const drafts = (await readdir(folder)).filter((name) => /^temporal\.\d+\.tmp$/.test(name))
+  await Promise.all(drafts.map((name) => rm(join(folder, name), { force: true })))
+}
+
 async function build(options: FindOptions, path: string): Promise<FoundTemporal> {
   options.say('Building the Temporal CLI with Go, once for this user: about 5 minutes on two cores.')
   options.say('On a machine with internet GATEHOUSE_TEMPORAL=download is quicker.')
+  await sweepDrafts(path)
   const draft = `${path}.${process.pid}.tmp`
   const startedAt = Date.now()
   const elapsed = () => `${Math.round((Date.now() - startedAt) / 1000)} s`
@@ -164,6 +163,8 @@ async function build(options: FindOptions, path: string): Promise<FoundTemporal>
   try {
     const code = await new Promise<number | null>((resolve, reject) => child.on('error', reject).on('close', resolve))
     if (code !== 0) throw new Error(`go build ended with ${code}:\n${tail}`)
+    if ((await versionOf(draft)) !== options.version)
+      throw new Error('The built Temporal CLI does not answer its version.')
     await rename(draft, path)
   } finally {
     clearInterval(timer)
@@ -176,9 +177,10 @@ async function build(options: FindOptions, path: string): Promise<FoundTemporal>
 // The last way, and the only one that needs the vendor's site. Loaded only then: it brings the SDK's test environment.
 async function downloaded(options: FindOptions): Promise<FoundTemporal | undefined> {
   options.say('Downloading the Temporal CLI …')
-  const { downloadTemporal } = await import('./temporal-download.ts')
+  const download = options.download ?? (await import('./temporal-download.ts')).downloadTemporal
   try {
-    const path = await downloadTemporal({ version: options.version, folder: join(cachePath(options), '..') })
+    const path = await download({ version: options.version, folder: dirname(cachePath(options)) })
+    if ((await versionOf(path)) === undefined) throw new Error(`${path} does not run.`)
     return { path, way: 'download' }
   } catch (error) {
     options.say(`The download failed: ${error instanceof Error ? error.message : 'unknown fault'}`)

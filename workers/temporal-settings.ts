@@ -1,0 +1,130 @@
+// Brings a Temporal cluster to what `temporal.yaml` asks for: namespace, its retention, search attributes. A second run
+// changes nothing; nothing is ever removed.
+import { Connection } from '@temporalio/client'
+import { temporal } from '@temporalio/proto'
+import type { TemporalSettings } from '../config/temporal.ts'
+import { toError } from '../domain/errors.ts'
+import { sleep } from './local/postgres.ts'
+
+export type TemporalTarget = {
+  readonly address: string
+  readonly namespace: string
+  readonly settings: Pick<TemporalSettings, 'namespace' | 'searchAttributes'>
+}
+
+type TypeName = TemporalSettings['searchAttributes'][string]
+type Target = TemporalTarget & { readonly connection: Connection }
+
+const connectMs = 10_000
+const settleMsMax = 30_000 // frontends read namespaces and attributes from a cache
+const notFound = 5 // gRPC status
+const alreadyExists = 6
+const daySeconds = 86_400
+
+const { IndexedValueType } = temporal.api.enums.v1
+const codes: Readonly<Record<TypeName, temporal.api.enums.v1.IndexedValueType>> = {
+  Text: IndexedValueType.INDEXED_VALUE_TYPE_TEXT,
+  Keyword: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+  Int: IndexedValueType.INDEXED_VALUE_TYPE_INT,
+  Double: IndexedValueType.INDEXED_VALUE_TYPE_DOUBLE,
+  Bool: IndexedValueType.INDEXED_VALUE_TYPE_BOOL,
+  Datetime: IndexedValueType.INDEXED_VALUE_TYPE_DATETIME,
+  KeywordList: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,
+}
+
+/**
+ * Applies the settings and answers what was changed, one phrase each; nothing on a second run. Throws an Error that says
+ * what to do by other means where the cluster does not let us (a managed one asks for its own tools), and for an
+ * attribute that is there with another type.
+ */
+export async function applyTemporalSettings(target: TemporalTarget): Promise<string[]> {
+  const connection = await Connection.connect({ address: target.address, connectTimeout: connectMs })
+  try {
+    const whole = { ...target, connection }
+    return [...(await applyNamespace(whole)), ...(await applyAttributes(whole))]
+  } finally {
+    await connection.close()
+  }
+}
+
+async function applyNamespace({ connection, namespace, settings }: Target): Promise<string[]> {
+  const seconds = Number.parseInt(settings.namespace.retention, 10) * daySeconds
+  const known = await describe(connection, namespace)
+  const says = `retention of namespace ${namespace}: ${settings.namespace.retention}`
+  if (known !== undefined) {
+    if (known === seconds) return []
+    const config = { workflowExecutionRetentionTtl: { seconds: seconds as never } }
+    await allowed(says, () => connection.workflowService.updateNamespace({ namespace, config }))
+    return [says]
+  }
+  await allowed(`namespace ${namespace}`, async () => {
+    const workflowExecutionRetentionPeriod = { seconds: seconds as never }
+    await connection.workflowService
+      .registerNamespace({ namespace, workflowExecutionRetentionPeriod })
+      .catch(unless(alreadyExists))
+  })
+  await settled(async () => (await describe(connection, namespace)) !== undefined)
+  return [`namespace ${namespace}`, says]
+}
+
+// Seconds of retention, or undefined when there is no such namespace.
+async function describe(connection: Connection, namespace: string): Promise<number | undefined> {
+  const reply = await connection.workflowService.describeNamespace({ namespace }).catch(unless(notFound))
+  return reply === undefined ? undefined : Number(reply.config?.workflowExecutionRetentionTtl?.seconds ?? 0)
+}
+
+async function applyAttributes({ connection, namespace, settings }: Target): Promise<string[]> {
+  const wanted = Object.entries(settings.searchAttributes)
+  const list = async () => (await connection.operatorService.listSearchAttributes({ namespace })).customAttributes
+  const known = await settledValue(list)
+  for (const [name, type] of wanted) {
+    const present = known[name]
+    if (present !== undefined && present !== codes[type])
+      throw new Error(`Search attribute ${name} of namespace ${namespace} exists and is not a ${type}.`)
+  }
+  const missing = wanted.filter(([name]) => known[name] === undefined)
+  if (missing.length === 0) return []
+  const says = `search attributes ${missing.map(([name, type]) => `${name}=${type}`).join(' ')}`
+  const searchAttributes = Object.fromEntries(missing.map(([name, type]) => [name, codes[type]]))
+  await allowed(says, () =>
+    connection.operatorService.addSearchAttributes({ namespace, searchAttributes }).catch(unless(alreadyExists)),
+  )
+  await settled(async () => {
+    const now = await list()
+    return missing.every(([name]) => now[name] !== undefined)
+  })
+  return [says]
+}
+
+const unless =
+  (code: number) =>
+  (error: unknown): undefined => {
+    if ((error as { code?: unknown }).code !== code) throw error
+  }
+
+async function allowed(what: string, work: () => Promise<unknown>): Promise<void> {
+  try {
+    await work()
+  } catch (error) {
+    throw new Error(`The cluster refused: ${what}. Make it by the cluster's own tools.`, { cause: toError(error) })
+  }
+}
+
+async function settled(holds: () => Promise<boolean>): Promise<void> {
+  const deadline = performance.now() + settleMsMax
+  while (!(await holds())) {
+    if (performance.now() > deadline) throw new Error(`The cluster did not show the change within ${settleMsMax} ms.`)
+    await sleep(100)
+  }
+}
+
+// A namespace that was just made is not known to every part of the cluster yet.
+async function settledValue<T>(read: () => Promise<T>): Promise<T> {
+  const box: { value?: T } = {}
+  await settled(async () => {
+    const value = await read().catch(unless(notFound))
+    if (value !== undefined) box.value = value
+    return value !== undefined
+  })
+  return box.value as T
+}
