@@ -1,7 +1,7 @@
 // Brings a Temporal cluster to what `temporal.yaml` asks for: namespace, its retention, search attributes. A second run
 // changes nothing; nothing is ever removed.
 import { Connection } from '@temporalio/client'
-import { temporal } from '@temporalio/proto'
+import type { temporal } from '@temporalio/proto'
 import type { TemporalSettings } from '../config/temporal.ts'
 import { toError } from '../domain/errors.ts'
 import { sleep } from './local/postgres.ts'
@@ -10,27 +10,29 @@ export type TemporalTarget = {
   readonly address: string
   readonly namespace: string
   readonly settings: Pick<TemporalSettings, 'namespace' | 'searchAttributes'>
+  /** How long to wait for the cluster's first answer. */
+  readonly connectMs?: number
 }
 
 type TypeName = TemporalSettings['searchAttributes'][string]
 type Target = TemporalTarget & { readonly connection: Connection }
 
-const connectMs = 10_000
+const connectMsMax = 10_000
 const settleMsMax = 30_000 // frontends read namespaces and attributes from a cache
 const notFound = 5 // gRPC status
 const alreadyExists = 6
 const daySeconds = 86_400
 
-const { IndexedValueType } = temporal.api.enums.v1
-const codes: Readonly<Record<TypeName, temporal.api.enums.v1.IndexedValueType>> = {
-  Text: IndexedValueType.INDEXED_VALUE_TYPE_TEXT,
-  Keyword: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
-  Int: IndexedValueType.INDEXED_VALUE_TYPE_INT,
-  Double: IndexedValueType.INDEXED_VALUE_TYPE_DOUBLE,
-  Bool: IndexedValueType.INDEXED_VALUE_TYPE_BOOL,
-  Datetime: IndexedValueType.INDEXED_VALUE_TYPE_DATETIME,
-  KeywordList: IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,
-}
+// temporal.api.enums.v1.IndexedValueType; a type alone is imported because the package is not an ES module.
+const codes = {
+  Text: 1,
+  Keyword: 2,
+  Int: 3,
+  Double: 4,
+  Bool: 5,
+  Datetime: 6,
+  KeywordList: 7,
+} as const satisfies Readonly<Record<TypeName, temporal.api.enums.v1.IndexedValueType>>
 
 /**
  * Applies the settings and answers what was changed, one phrase each; nothing on a second run. Throws an Error that says
@@ -38,7 +40,10 @@ const codes: Readonly<Record<TypeName, temporal.api.enums.v1.IndexedValueType>> 
  * attribute that is there with another type.
  */
 export async function applyTemporalSettings(target: TemporalTarget): Promise<string[]> {
-  const connection = await Connection.connect({ address: target.address, connectTimeout: connectMs })
+  const connection = await Connection.connect({
+    address: target.address,
+    connectTimeout: target.connectMs ?? connectMsMax,
+  })
   try {
     const whole = { ...target, connection }
     return [...(await applyNamespace(whole)), ...(await applyAttributes(whole))]

@@ -9,6 +9,7 @@ import type { Config } from '../../config/load.ts'
 import { parseTemporalSettings, type TemporalSettings } from '../../config/temporal.ts'
 import { startChild, type ManagedChild } from './child.ts'
 import { prepareDemo } from './demo.ts'
+import { keepRunning } from './keep.ts'
 import { takePort } from './ports.ts'
 import { startPostgres } from './postgres.ts'
 import { removeRunFile, writeRunFile, type RunFile } from './run-file.ts'
@@ -61,14 +62,16 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
   await endLeftovers(stateDir)
   const ports = await choosePorts(options)
   const settings = parseTemporalSettings(readFileSync(join(root, 'temporal.yaml'), 'utf8'))
+  const state: { run: RunFile | undefined } = { run: undefined }
+  // What is replaced before all is ready is written with everything else.
+  const replaced = () => void (state.run && write().catch((error: Error) => options.say(error.message)))
   const [postgres, temporal] = await Promise.all([
-    databaseOf(options, stops),
-    temporalOf(options, { settings, ports, stops }),
+    databaseOf(options, { stops, replaced }),
+    temporalOf(options, { settings, ports, stops, replaced }),
   ])
   const demo = config.environment === 'development' ? await prepareDemo(stateDir) : []
   const environment = childEnvironment(options, { postgres, temporal, publicPort: ports.api[0] ?? config.port })
   await runOnce(options, 'migrate', environment)
-  const state: { run: RunFile | undefined } = { run: undefined }
   const start = (name: string, entry: string, extra: Readonly<Record<string, string>> = {}) =>
     startChild({
       name,
@@ -77,7 +80,7 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
       env: { ...environment, ...extra },
       cwd: root,
       logFile: join(stateDir, 'logs', `${name}.log`),
-      onReplaced: () => void write(),
+      onReplaced: replaced,
     })
   const scripted = config.model.kind === 'scripted' ? await start('model', 'local/scripted-model') : undefined
   if (scripted) stops.push(scripted.stop)
@@ -137,8 +140,8 @@ function runFileOf({ ports, temporal, postgres, scripted, tools, apis, durables,
       supervisor: process.pid,
       api: apis.map((child) => child.pid()),
       durable: durables.map((child) => child.pid()),
-      postgres: postgres.pid,
-      temporal: temporal.pid,
+      postgres: postgres.pid(),
+      temporal: temporal.pid(),
       model: scripted?.pid() ?? null,
       tools: tools.pid(),
     },
@@ -183,46 +186,60 @@ async function choosePorts({ config, apiReplicas, say }: SupervisorOptions): Pro
   return { api, temporal: await take(7233, 'Temporal'), temporalUi: await take(8233, 'the Temporal UI') }
 }
 
-type Database = { readonly url: string; readonly pid: number | null }
+type Database = { readonly url: string; readonly pid: () => number | null }
+type Keeping = { readonly stops: Stops; readonly replaced: () => void }
 
-async function databaseOf({ config, stateDir, say }: SupervisorOptions, stops: Stops): Promise<Database> {
+async function databaseOf(
+  { config, stateDir, say }: SupervisorOptions,
+  { stops, replaced }: Keeping,
+): Promise<Database> {
   const given = config.secrets.databaseUrl?.reveal()
-  if (given !== undefined) return { url: given, pid: null }
-  const server = await startPostgres({ stateDir })
+  if (given !== undefined) return { url: given, pid: () => null }
+  const start = () => startPostgres({ stateDir })
+  const server = await start()
   if (server.adopted) say('Took over the Postgres that an earlier start left behind.')
-  stops.push(server.stop)
-  return server
+  const kept = keepRunning(server, { name: 'Postgres', start, onReplaced: replaced, say })
+  stops.push(kept.stop)
+  return { url: server.url, pid: () => kept.current().pid }
 }
 
-type Durable = { readonly address: string; readonly uiUrl: string | null; readonly pid: number | null }
-type TemporalFacts = { readonly settings: TemporalSettings; readonly ports: Ports; readonly stops: Stops }
+type Durable = { readonly address: string; readonly uiUrl: string | null; readonly pid: () => number | null }
+type TemporalFacts = Keeping & { readonly settings: TemporalSettings; readonly ports: Ports }
 
-async function temporalOf(options: SupervisorOptions, { settings, ports, stops }: TemporalFacts): Promise<Durable> {
+async function temporalOf(
+  options: SupervisorOptions,
+  { settings, ports, stops, replaced }: TemporalFacts,
+): Promise<Durable> {
   const { config, stateDir } = options
   if (config.temporal.address !== undefined)
-    return { address: config.temporal.address, uiUrl: config.temporal.uiUrl ?? null, pid: null }
+    return { address: config.temporal.address, uiUrl: config.temporal.uiUrl ?? null, pid: () => null }
   const cli = await findTemporal({
     mode: config.temporal.mode,
     version: settings.cli,
     environment: options.environment,
     say: options.say,
   })
-  const server = await startTemporal({
-    cliPath: cli.path,
-    settings,
-    port: ports.temporal,
-    uiPort: ports.temporalUi,
-    stateDir,
-    codecEndpoint: `http://127.0.0.1:${ports.api[0]}/temporal/codec`,
-    logFile: join(stateDir, 'logs', 'temporal.log'),
-  })
   const markFile = join(stateDir, 'temporal.mark')
+  const start = async () => {
+    const server = await startTemporal({
+      cliPath: cli.path,
+      settings,
+      port: ports.temporal,
+      uiPort: ports.temporalUi,
+      stateDir,
+      codecEndpoint: `http://127.0.0.1:${ports.api[0]}/temporal/codec`,
+      logFile: join(stateDir, 'logs', 'temporal.log'),
+    })
+    await writeFile(markFile, JSON.stringify(markOf(server.pid)), { mode: 0o600 })
+    return server
+  }
+  const server = await start()
+  const kept = keepRunning(server, { name: 'Temporal', start, onReplaced: replaced, say: options.say })
   stops.push(async () => {
-    await server.stop()
+    await kept.stop()
     await rm(markFile, { force: true })
   })
-  await writeFile(markFile, JSON.stringify(markOf(server.pid)), { mode: 0o600 })
-  return server
+  return { address: server.address, uiUrl: server.uiUrl, pid: () => kept.current().pid }
 }
 
 type Found = { readonly postgres: Database; readonly temporal: Durable; readonly publicPort: number }

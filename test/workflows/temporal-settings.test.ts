@@ -34,8 +34,10 @@ test('an attribute that is there with another type is refused, and nothing is ma
 })
 
 test('a cluster that is not there is an error', async () => {
-  await expect(applyTemporalSettings({ address: '127.0.0.1:1', namespace: 'x', settings })).rejects.toThrow()
-}, 20_000)
+  await expect(
+    applyTemporalSettings({ address: '127.0.0.1:1', namespace: 'x', settings, connectMs: 300 }),
+  ).rejects.toThrow()
+})
 
 test('namespace, retention and attributes are made once; a second run changes nothing', async () => {
   expect(await apply('fresh')).toEqual([
