@@ -41,6 +41,7 @@ const verdicts: Record<ErrorCode, Verdict> = {
   'missing-secrets': 'final',
   'insufficient-funds': 'final',
   'budget-exceeded': 'final',
+  'budget-limit': 'final',
   'rate-limited': 'retryable',
   'upstream-timeout': 'retryable',
   'upstream-unavailable': 'retryable',

@@ -135,7 +135,7 @@ async function callOf(deps: ActivityDeps, { ref, facts, request }: Order): Promi
       code: 10,
       agentId: agent.id,
       workflowId: tryName(ref),
-      meta: { turnId: ref.turnId, step: ref.step },
+      meta: { turnId: ref.turnId, sessionId: turn.sessionId, step: ref.step },
     },
     signal: Context.current().cancellationSignal,
   }
@@ -184,6 +184,7 @@ function recordAnswer(deps: ActivityDeps, { ref, answered, stepPicos }: Recordin
     const amountMicros = totals.postedMicros - turn.postedMicros
     const meta = {
       turnId: ref.turnId,
+      sessionId: turn.sessionId,
       step: ref.step,
       model: turn.model,
       picos: stepPicos.toString(),

@@ -171,7 +171,7 @@ function callOf({ ref, input }: Asked, { turn, agent, principal }: TurnContext, 
       code: 11,
       agentId: agent.id,
       workflowId: tryName(ref),
-      meta: { turnId: ref.turnId, step: ref.step, tool: reference },
+      meta: { turnId: ref.turnId, sessionId: turn.sessionId, step: ref.step, tool: reference },
     },
     signal: Context.current().cancellationSignal,
   }
@@ -203,7 +203,8 @@ function recordOutcome(deps: ActivityDeps, { ref }: Asked, outcome: ToolOutcome)
     await writeTotals(client, ref.turnId, totals)
     const holdId = turnHoldId({ ...ref, n: 0 })
     const amountMicros = totals.postedMicros - turn.postedMicros
-    const meta = { turnId: ref.turnId, step: ref.step, picos: stepPicos.toString(), plan: plans.managed.id }
+    const { sessionId } = turn
+    const meta = { turnId: ref.turnId, sessionId, step: ref.step, picos: stepPicos.toString(), plan: plans.managed.id }
     const posted = await postHold(client, {
       postId: postId(holdId),
       holdId,

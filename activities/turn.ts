@@ -18,6 +18,7 @@ const messages: Partial<Record<ErrorCode, string>> = {
   'turn-cancelled': 'The turn was cancelled.',
   revoked: 'The credential or session was revoked.',
   'insufficient-funds': 'The balance does not cover the next step.',
+  'budget-exceeded': 'A budget does not cover the next step.',
   'upstream-timeout': 'The model did not answer in time.',
   'upstream-unavailable': 'The model is not available.',
   'upstream-rate-limited': 'The model is rate limited.',

@@ -107,6 +107,7 @@ export const problems = {
     wire: 'BUDGET_EXCEEDED',
     details: ['subject', 'period', 'limitMicroUsd', 'spentMicroUsd', 'resetsAt'],
   },
+  'budget-limit': { status: 409, title: 'The wallet has as many budgets as it may.', wire: 'BUDGET_LIMIT' },
   'rate-limited': { status: 429, title: 'Too many requests.', wire: 'RATE_LIMITED', retryAfterSeconds: 1 },
   'upstream-timeout': { status: 504, title: 'The upstream did not answer in time.', wire: 'UPSTREAM_TIMEOUT' },
   'upstream-unavailable': { status: 502, title: 'The upstream is not available.', wire: 'UPSTREAM_UNAVAILABLE' },

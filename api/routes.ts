@@ -2,6 +2,7 @@
 // all routes walk it.
 import { createAgentRoutes, type AgentRoutesDeps } from './agents.ts'
 import { createAuthRoutes, type AuthDeps } from './auth.ts'
+import { createBudgetRoutes, type BudgetRoutesDeps } from './budgets.ts'
 import { createChatRoutes, type ChatRoutesDeps } from './chat.ts'
 import { createCodecRoutes, type CodecRoutesDeps } from './codec.ts'
 import { createDocumentRoutes, type DocumentDeps } from './documents.ts'
@@ -17,6 +18,7 @@ export type RoutesDeps = AuthDeps &
   SessionRoutesDeps &
   ChatRoutesDeps &
   WalletRoutesDeps &
+  BudgetRoutesDeps &
   CodecRoutesDeps &
   HealthDeps &
   DocumentDeps
@@ -29,6 +31,7 @@ export function allRoutes(deps: RoutesDeps): Route[] {
     ...createSessionRoutes(deps),
     ...createChatRoutes(deps),
     ...createWalletRoutes(deps),
+    ...createBudgetRoutes(deps),
     ...createCodecRoutes(deps),
     ...createHealthRoutes(deps),
     ...createDocumentRoutes(deps, () => routes),

@@ -2,6 +2,7 @@
 import { formatMicros, GatehouseError } from '../sdk/client.ts'
 import { agents } from './agents.ts'
 import { auth } from './auth.ts'
+import { budget } from './budget.ts'
 import { chat } from './chat.ts'
 import type { CliDeps, Command } from './deps.ts'
 import { exitCodeOf, exitCodes, NotSignedInError, UsageError } from './exit-codes.ts'
@@ -12,7 +13,17 @@ import { sessions } from './sessions.ts'
 import { status } from './status.ts'
 import { wallet } from './wallet.ts'
 
-const commands: Readonly<Record<string, Command>> = { login, auth, agents, chat, sessions, wallet, status, link }
+const commands: Readonly<Record<string, Command>> = {
+  login,
+  auth,
+  agents,
+  chat,
+  sessions,
+  wallet,
+  budget,
+  status,
+  link,
+}
 
 const help = `gatehouse: the command line of a Gatehouse
 

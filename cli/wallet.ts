@@ -1,16 +1,20 @@
 // `gatehouse wallet`: what can be spent and what was.
 import { formatMicros } from '../sdk/client.ts'
 import { pageOf, pageOptions, parseWords, subcommandOf } from './arguments.ts'
+import { listBudgets } from './budget.ts'
 import type { CliDeps, Command } from './deps.ts'
 import { exitCodes } from './exit-codes.ts'
 import { printFacts, printJson, printLine, printTable, timeOf } from './output.ts'
 import { openSignedIn } from './settings.ts'
 
 export const wallet: Command = {
-  summary: 'balance, transactions, play money',
+  summary: 'balance, transactions, budgets, play money',
   help: `Usage: gatehouse wallet balance [--json] [--url URL]
        gatehouse wallet transactions [--limit N] [--offset N] [--json] [--url URL]
+       gatehouse wallet budgets [--json] [--url URL]
        gatehouse wallet faucet [--json] [--url URL]      play money, once per wallet (development)
+
+Limits are set with: gatehouse budget set.
 
 With --json amounts are whole micro-USD as text: "2800" is $0.0028.
 
@@ -19,8 +23,9 @@ Examples:
   npx --no gatehouse wallet transactions --limit 20
   npx --no gatehouse wallet balance --json`,
   async run(deps, args) {
-    const [name, rest] = subcommandOf(args, ['balance', 'transactions', 'faucet'])
+    const [name, rest] = subcommandOf(args, ['balance', 'transactions', 'budgets', 'faucet'])
     if (name === 'balance') return balance(deps, rest)
+    if (name === 'budgets') return listBudgets(deps, rest)
     return name === 'transactions' ? transactions(deps, rest) : faucet(deps, rest)
   },
 }

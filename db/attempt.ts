@@ -31,6 +31,7 @@ export type AttemptAnswer =
   | { readonly kind: 'ok'; readonly seq: bigint }
   | { readonly kind: 'revoked'; readonly scope: string }
   | { readonly kind: 'insufficient' }
+  | { readonly kind: 'over_budget' }
   | { readonly kind: 'turn_ended' }
   | { readonly kind: 'fault'; readonly answer: string }
 
@@ -63,7 +64,7 @@ function holdText(hold: HoldRow | undefined): string | null {
 function toAnswer({ answer, seq, scope }: Reply): AttemptAnswer {
   if (answer === 'ok' && seq !== undefined) return { kind: 'ok', seq: BigInt(seq) }
   if (answer === 'revoked') return { kind: 'revoked', scope: scope ?? 'A scope' }
-  if (answer === 'insufficient' || answer === 'turn_ended') return { kind: answer }
+  if (answer === 'insufficient' || answer === 'over_budget' || answer === 'turn_ended') return { kind: answer }
   return { kind: 'fault', answer }
 }
 

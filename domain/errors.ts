@@ -42,6 +42,7 @@ export const errorCodes = [
   // Money and quantity.
   'insufficient-funds',
   'budget-exceeded',
+  'budget-limit',
   'rate-limited',
   // The outside world.
   'upstream-timeout',
@@ -62,7 +63,7 @@ export const errorCodes = [
 
 export type ErrorCode = (typeof errorCodes)[number]
 
-export type ErrorDetails = Readonly<Record<string, string | number | boolean | null>>
+export type ErrorDetails = Readonly<Record<string, string | number | boolean | null | Readonly<Record<string, string>>>>
 
 export type ErrorOptions = {
   /** Suggested wait before trying again, in milliseconds. */

@@ -120,3 +120,6 @@ export const clientStreamIdleMs = 45_000 // three keep-alives missed: the connec
 export const streamEventCharsMax = 8_000_000
 export const clientRetryWaitsMs = [100, 500, 2_000, 4_000, 4_000] as const // ten seconds outlast an API restart
 export const clientRetryAfterSecondsMax = 5 // a longer wait is the caller's decision
+
+// Money
+export const budgetsPerWalletMax = 100 // each hold looks at those that cover it, under the wallet's lock

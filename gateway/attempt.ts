@@ -41,6 +41,8 @@ export async function begin(deps: PipelineDeps, passage: Passage): Promise<Begun
       return { code: 'revoked', reason: `${answer.scope} was revoked.` }
     case 'insufficient':
       return { code: 'insufficient-funds', reason: 'The balance does not cover this.' }
+    case 'over_budget':
+      return { code: 'budget-exceeded', reason: 'A budget does not cover this.' }
     case 'turn_ended':
       return { code: 'turn-cancelled', reason: 'The turn has ended.' }
     case 'fault':

@@ -28,6 +28,7 @@ import { decideTurn, type TurnDecision } from '../domain/turn-decision.ts'
 import type { Block } from '../schemas/model.ts'
 import type { Events } from '../telemetry/events.ts'
 import { admissionOf } from './admission-record.ts'
+import { budgetRefusal } from './budgets.ts'
 import type { Call, Pipeline } from './call.ts'
 import { gateOf } from './pipeline.ts'
 import type { Clock } from './ports.ts'
@@ -199,7 +200,7 @@ function orderOf(
       code: 10,
       agentId: post.agent.id,
       workflowId: `${turn.turnId}:${turn.try}`,
-      meta: { turnId: turn.turnId, step: 1, ...bound },
+      meta: { turnId: turn.turnId, sessionId: post.session.id, step: 1, ...bound },
     },
     queueMax: turnQueueMax,
   }
@@ -210,6 +211,15 @@ async function refusalOf(client: Client, prepared: Prepared, answer: string): Pr
   if (answer === 'revoked') return new GatewayError('revoked', 'A scope of the request was revoked.')
   if (answer === 'queue_full') return new GatewayError('turn-queue-full', 'Too many turns wait in this session.')
   if (answer === 'session_gone') return new GatewayError('not-found', 'There is no such session.')
+  if (answer === 'over_budget') {
+    const spending = {
+      walletId: prepared.principal.walletId,
+      agentId: prepared.post.agent.id,
+      sessionId: prepared.post.session.id,
+      amountMicros: prepared.holdMicros,
+    }
+    return budgetRefusal(client, spending, new Date())
+  }
   if (answer === 'insufficient') {
     const available = await readAvailable(client, prepared.principal.walletId)
     const details = { required: prepared.holdMicros.toString(), available: available.toString(), depositAddress: null }

@@ -81,6 +81,41 @@ export function createSessions(transport: Transport, agentOf: Resolve) {
   }
 }
 
+type BudgetName = { readonly kind: 'wallet' | 'agent' | 'session'; readonly id: string }
+type BudgetPeriod = 'daily' | 'weekly' | 'monthly' | 'total'
+
+const budgetPath = ({ kind, id }: BudgetName) => `/wallet/budgets/${kind}/${encodeURIComponent(id)}`
+
+function createBudgets(transport: Transport) {
+  return {
+    /**
+     * Limits of spending, with what counts against them now.
+     *
+     * @example
+     * for (const { subject, period, spentMicroUsd } of await client.wallet.budgets.list()) show(subject, period, spentMicroUsd)
+     */
+    list: async (): Promise<shapes.Budget[]> =>
+      (await transport.call({ method: 'GET', path: '/wallet/budgets' }, shapes.BudgetList)).budgets,
+    /**
+     * Sets a limit, in whole micro-USD. What would pass it is refused with `BUDGET_EXCEEDED`.
+     *
+     * @example
+     * await client.wallet.budgets.set({ kind: 'agent', id: 'assistant' }, 'daily', '500000')
+     */
+    set: (subject: BudgetName, period: BudgetPeriod, limitMicroUsd: string): Promise<shapes.Budget> =>
+      transport.call({ method: 'PUT', path: budgetPath(subject), body: { period, limitMicroUsd } }, shapes.Budget),
+    /**
+     * Removes a limit.
+     *
+     * @example
+     * await client.wallet.budgets.remove({ kind: 'agent', id: 'assistant' }, 'daily')
+     */
+    remove: async (subject: BudgetName, period: BudgetPeriod): Promise<void> => {
+      await transport.call({ method: 'DELETE', path: `${budgetPath(subject)}/${period}` }, z.unknown())
+    },
+  }
+}
+
 export function createWallet(transport: Transport) {
   return {
     /**
@@ -98,6 +133,7 @@ export function createWallet(transport: Transport) {
      */
     transactions: (page: Page = {}): Promise<shapes.TransactionPage> =>
       transport.call({ method: 'GET', path: `/wallet/transactions${queryOf(page)}` }, shapes.TransactionPage),
+    budgets: createBudgets(transport),
     /**
      * Play money, once per wallet; in development only.
      *

@@ -78,6 +78,17 @@ export const Transaction = z.looseObject({
   balance: Micros.nullish(),
 })
 export type Transaction = z.output<typeof Transaction>
+export const Budget = z.looseObject({
+  subject: z.looseObject({ kind: z.string(), id: z.string() }),
+  period: z.string(),
+  limitMicroUsd: z.string(),
+  spentMicroUsd: z.string(),
+  reservedMicroUsd: z.string(),
+  resetsAt: z.string().nullable(),
+})
+export type Budget = z.output<typeof Budget>
+export const BudgetList = z.looseObject({ budgets: z.array(Budget) })
+
 export const TransactionPage = z.looseObject({
   transactions: z.array(Transaction),
   total: z.number(),

@@ -41,10 +41,8 @@ async function checkSupervisor(stateDir: string, run: RunFile | undefined): Prom
   if (run) return good(`process ${run.pids.supervisor}, since ${run.startedAt}`)
   const owner = await stateOwner(stateDir)
   if (owner) return good(`process ${owner.pid} is starting or stopping`)
-  const left = ['run.json', 'supervisor.lock'].filter((name) => existsSync(join(stateDir, name)))
-  return good(
-    left.length === 0 ? 'not running' : `not running; it was killed (${left.join(', ')} left; a start mends it)`,
-  )
+  const wasKilled = existsSync(join(stateDir, 'run.json'))
+  return good(wasKilled ? 'not running; it was killed (a start mends what is left)' : 'not running')
 }
 
 function checkPackages(): Verdict {

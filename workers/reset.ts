@@ -21,9 +21,9 @@ async function reset(): Promise<void> {
     process.exitCode = 1
     return
   }
-  await lockState(stateDir) // refuses while Gatehouse runs; removed with the folder
+  const release = await lockState(stateDir) // refuses while Gatehouse runs; removed with the folder
   if (!process.argv.includes('--yes') && !(await agreed(stateDir))) {
-    await rm(resolve(stateDir, 'supervisor.lock'), { force: true })
+    await release()
     process.stdout.write('Nothing was deleted.\n')
     return
   }
@@ -41,7 +41,7 @@ async function reset(): Promise<void> {
 
 // What Gatehouse itself puts into its state folder; a folder with anything else in it may be somebody's home.
 const ours =
-  /^(?:logs|postgres|postgres-folder|temporal|temporal\.mark|demo|keys|homes|spool|members\.yaml|master\.key|run\.json(?:\.draft)?|supervisor\.lock.*)$/
+  /^(?:logs|postgres|postgres-folder|temporal|temporal\.mark|demo|keys|homes|spool|members\.yaml|master\.key|run\.json(?:\.draft)?|lock)$/
 
 function strangersIn(stateDir: string): string | undefined {
   if (!statSync(stateDir).isDirectory()) return 'it is no folder'

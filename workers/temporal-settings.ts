@@ -3,7 +3,6 @@
 import { Connection } from '@temporalio/client'
 import type { temporal } from '@temporalio/proto'
 import type { TemporalSettings } from '../config/temporal.ts'
-import { toError } from '../domain/errors.ts'
 import { sleep } from './local/postgres.ts'
 
 export type TemporalTarget = {
@@ -84,7 +83,7 @@ async function applyAttributes({ connection, namespace, settings }: Target): Pro
   const known = await settledValue(list)
   for (const [name, type] of wanted) {
     const present = known[name]
-    if (present !== undefined && present !== codes[type])
+    if (present !== undefined && !isType(present, type))
       throw new Error(`Search attribute ${name} of namespace ${namespace} exists and is not a ${type}.`)
   }
   const missing = wanted.filter(([name]) => known[name] === undefined)
@@ -111,8 +110,13 @@ async function allowed(what: string, work: () => Promise<unknown>): Promise<void
   try {
     await work()
   } catch (error) {
-    throw new Error(`The cluster refused: ${what}. Make it by the cluster's own tools.`, { cause: toError(error) })
+    throw new Error(`The cluster refused: ${what}. Make it by the cluster's own tools.`, { cause: error })
   }
+}
+
+// The package's enum and our numbers of it.
+function isType(code: number, type: TypeName): boolean {
+  return code === codes[type]
 }
 
 async function settled(holds: () => Promise<boolean>): Promise<void> {

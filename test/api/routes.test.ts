@@ -18,7 +18,13 @@ afterAll(() => api[Symbol.asyncDispose]())
 
 const someId = '11111111-1111-4111-8111-111111111111'
 const pathOf = (path: string, ids: Readonly<Record<string, string>> = {}) =>
-  path.replace(/:(\w+)/g, (_all, name: string) => ids[name] ?? (name === 'id' ? 'assistant' : someId))
+  path.replace(/:(\w+)/g, (_all, name: string) => {
+    if (name === 'kind') return 'session'
+    if (name === 'period') return 'daily'
+    // A budget is named by what it limits, everything else by its agent.
+    if (name === 'id' && !path.startsWith('/wallet/budgets')) return 'assistant'
+    return ids[name === 'id' ? 'sid' : name] ?? someId
+  })
 const label = ({ method, path }: { method: string; path: string }) => `${method.toUpperCase()} ${path}`
 
 test.each(guarded.map((route) => [label(route), route] as const))(
@@ -41,7 +47,7 @@ test.each(routes.filter((route) => route.owns).map((route) => [label(route), rou
     const [owner, stranger] = [await api.tokenOf(api.newWallet()), await api.tokenOf(api.newWallet())]
     const created = await postJson(`${api.url}/agents/assistant/sessions`, {}, { authorization: `Bearer ${owner}` })
     const { id } = (await created.json()) as { id: string }
-    const body = route.body ? { body: JSON.stringify({ message: 'hello' }) } : {}
+    const body = route.body ? { body: JSON.stringify({ message: 'hello', period: 'daily', limitMicroUsd: '1' }) } : {}
     const headers = {
       authorization: `Bearer ${stranger}`,
       ...(route.body ? { 'content-type': 'application/json' } : {}),
@@ -64,7 +70,7 @@ test.each(routes.filter((route) => route.body).map((route) => [label(route), rou
     const token = await api.tokenOf(account)
     const send = (body: string, type = 'application/json') =>
       fetch(api.url + pathOf(route.path), {
-        method: 'POST',
+        method: route.method.toUpperCase(),
         headers: { authorization: `Bearer ${token}`, 'content-type': type },
         body,
       })

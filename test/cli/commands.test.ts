@@ -18,10 +18,14 @@ const commands = ['login', 'auth', 'agents', 'chat', 'sessions', 'wallet', 'stat
 test.each([
   [['fly'], 'There is no command "fly"'],
   [['constructor'], 'There is no command'],
-  [['wallet'], 'A word is missing; one of balance, transactions, faucet is expected.'],
+  [['wallet'], 'A word is missing; one of balance, transactions, budgets, faucet is expected.'],
   [['wallet', 'burn'], '"burn" is unknown'],
   [['wallet', 'transactions', '--limit', '201'], '--limit takes a whole number up to 200.'],
   [['wallet', 'transactions', '--limit', 'x'], '--limit takes a whole number up to 200.'],
+  [['budget', 'set', 'tool', 'x', 'daily', '1'], '<KIND> is one of wallet, agent, session.'],
+  [['budget', 'set', 'agent', 'x', 'hourly', '1'], '<PERIOD> is one of daily, weekly, monthly, total.'],
+  [['budget', 'set', 'agent', 'x', 'daily', '1.0000001'], '<USD> is an amount'],
+  [['budget', 'set', 'agent', 'x', 'daily'], '<USD> is missing.'],
   [['sessions', 'show'], '<ID> is missing.'],
   [['agents', 'describe', 'a', 'b'], '"b" is one word too many.'],
   [['agents', '--url', 'ftp://x'], '"ftp://x" is not an address'],
@@ -219,4 +223,29 @@ test('the address is the option, else the variable, else what runs here, else th
   await desk.run(['agents'], { fetch: spy })
   await empty.run(['agents'], { fetch: spy })
   expect(seen).toEqual(['http://one/agents', 'http://two/agents', `${api.url}/agents`, 'http://127.0.0.1:4300/agents'])
+})
+
+const budget = {
+  subject: { kind: 'agent', id: 'assistant' },
+  period: 'daily',
+  limitMicroUsd: '500000',
+  spentMicroUsd: '2800',
+  reservedMicroUsd: '0',
+  resetsAt: '2026-11-25T00:00:00.000Z',
+}
+
+test('budgets are set in dollars, shown and removed', async () => {
+  api.on('PUT /wallet/budgets/agent/assistant', json(budget))
+  const set = await desk.run(['budget', 'set', 'agent', 'assistant', 'daily', '0.5'])
+  expect(set).toMatchObject({ code: 0, out: 'agent assistant: $0.50 daily, $0.0028 of it spent.\n' })
+  expect(api.asked.at(-1)).toMatchObject({ body: { period: 'daily', limitMicroUsd: '500000' } })
+  api.on('GET /wallet/budgets', json({ budgets: [budget] }))
+  const listed = await desk.run(['budget', 'list'])
+  expect(listed.out).toMatch(/agent +assistant +daily +\$0\.50 +\$0\.0028 +\$0\.00/)
+  expect((await desk.run(['wallet', 'budgets'])).out).toBe(listed.out)
+  api.on('DELETE /wallet/budgets/agent/assistant/daily', json({ success: true }))
+  expect(await desk.run(['budget', 'remove', 'agent', 'assistant', 'daily'])).toMatchObject({
+    code: 0,
+    out: 'Removed.\n',
+  })
 })

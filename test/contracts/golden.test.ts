@@ -134,6 +134,11 @@ test('5 chat answers with events, and replays the turn to a viewer', async () =>
     '5-chat-no-funds',
     await poor.call('POST', `/agents/assistant/sessions/${theirs}/chat`, { message: 'hello' }),
   )
+  await poor.call('PUT', `/wallet/budgets/session/${theirs}`, { period: 'daily', limitMicroUsd: '1' })
+  await expectGolden(
+    '6.1-chat-over-budget',
+    await poor.call('POST', `/agents/assistant/sessions/${theirs}/chat`, { message: 'hello' }),
+  )
 })
 
 test('6 wallet balance and transactions', async () => {
@@ -142,6 +147,16 @@ test('6 wallet balance and transactions', async () => {
   await expectGolden('6-faucet', await fresh.call('POST', '/wallet/faucet'))
   await expectGolden('6-faucet-again', await fresh.call('POST', '/wallet/faucet'))
   await expectGolden('6-transactions', await fresh.call('GET', '/wallet/transactions?limit=10'))
+  await expectGolden(
+    '6.1-budget',
+    await fresh.call('PUT', '/wallet/budgets/agent/assistant', { period: 'weekly', limitMicroUsd: 5000 }),
+  )
+  await expectGolden('6.1-budgets', await fresh.call('GET', '/wallet/budgets'))
+  await expectGolden(
+    '6.1-budget-unknown',
+    await fresh.call('PUT', '/wallet/budgets/agent/nobody', { period: 'daily', limitMicroUsd: '1' }),
+  )
+  await expectGolden('6.1-budget-removed', await fresh.call('DELETE', '/wallet/budgets/agent/assistant/weekly'))
   await expectGolden('6-transactions-bad-page', await fresh.call('GET', '/wallet/transactions?limit=100000'))
 })
 

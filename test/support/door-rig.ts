@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net'
 import { createApp } from '../../api/app.ts'
 import { doorFacts } from '../../api/context.ts'
 import { createAgentRoutes } from '../../api/agents.ts'
+import { createBudgetRoutes } from '../../api/budgets.ts'
 import { createChatRoutes } from '../../api/chat.ts'
 import { createCodecRoutes } from '../../api/codec.ts'
 import { createSessionRoutes } from '../../api/sessions.ts'
@@ -124,6 +125,7 @@ export async function createDoorRig(): Promise<DoorRig> {
     ...createSessionRoutes({ ...shared, sessionsMax: 3 }),
     ...createChatRoutes(shared),
     ...createWalletRoutes({ ...shared, faucet: true }),
+    ...createBudgetRoutes(shared),
     ...createCodecRoutes({ codec, pipeline }),
   ]
   const served = await serve(routes, { people, log, metrics })

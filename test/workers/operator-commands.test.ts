@@ -19,6 +19,11 @@ function newState(): string {
   return join(folder, `state-${count}`)
 }
 
+function holdLock(state: string, pid: number): void {
+  mkdirSync(join(state, 'lock'), { recursive: true })
+  writeFileSync(join(state, 'lock', '1'), JSON.stringify({ pid, mark: null }))
+}
+
 function run(command: string, args: readonly string[], env: Readonly<Record<string, string>>): Promise<Finished> {
   const child = spawn(process.execPath, ['--import', 'tsx', `workers/${command}.ts`, ...args], {
     cwd: root,
@@ -85,13 +90,13 @@ test('doctor is content with a busy port and with what a killed supervisor left,
   const port = String((server.address() as AddressInfo).port)
   const state = newState()
   mkdirSync(state)
-  writeFileSync(join(state, 'supervisor.lock'), JSON.stringify({ pid: 999_999_999, mark: null }))
+  holdLock(state, 999_999_999)
   writeFileSync(join(state, 'run.json'), JSON.stringify({ pids: { supervisor: 999_999_999 } }))
   const found = await examine({ GATEHOUSE_PORT: port, GATEHOUSE_STATE_DIR: state })
   server.close()
   expect([found.code, found.ok]).toEqual([0, true])
   expect(found.of('port')?.says).toContain(`${port} is busy; the next free one will be taken`)
-  expect(found.of('supervisor')?.says).toContain('it was killed (run.json, supervisor.lock left; a start mends it)')
+  expect(found.of('supervisor')?.says).toContain('it was killed (a start mends what is left)')
 })
 
 test('status says that nothing runs, what is starting, and takes no notice of a file that was left behind', async () => {
@@ -102,7 +107,7 @@ test('status says that nothing runs, what is starting, and takes no notice of a 
   writeFileSync(join(state, 'run.json'), JSON.stringify({ pids: { supervisor: 999_999_999 } }))
   const left = await run('status', ['--json'], env)
   expect([left.code, JSON.parse(left.out)]).toEqual([1, { ready: false, starting: null }])
-  writeFileSync(join(state, 'supervisor.lock'), JSON.stringify({ pid: process.pid, mark: null }))
+  holdLock(state, process.pid)
   const starting = await run('status', ['--json'], env)
   expect([starting.code, JSON.parse(starting.out)]).toEqual([1, { ready: false, starting: process.pid }])
   expect((await run('status', [], env)).err).toContain('is starting or stopping')
@@ -114,9 +119,9 @@ test('reset deletes nothing without a yes, while somebody runs, or in a folder w
   writeFileSync(join(state, 'master.key'), 'key')
   const env = { GATEHOUSE_STATE_DIR: state }
   expect(await run('reset', [], env)).toMatchObject({ code: 0, out: 'Nothing was deleted.\n' })
-  writeFileSync(join(state, 'supervisor.lock'), JSON.stringify({ pid: process.pid, mark: null }))
+  holdLock(state, process.pid)
   expect(await run('reset', ['--yes'], env)).toMatchObject({ code: 1, err: expect.stringContaining('already runs') })
-  rmSync(join(state, 'supervisor.lock'))
+  rmSync(join(state, 'lock', '1'))
   writeFileSync(join(state, 'letters.txt'), 'dear')
   const refused = await run('reset', ['--yes'], env)
   expect(refused).toMatchObject({ code: 1, err: expect.stringContaining('it holds letters.txt') })

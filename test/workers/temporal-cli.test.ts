@@ -103,7 +103,7 @@ test('a build that fails says why and leaves nothing; so does one that makes som
   await expect(findTemporal(options({ mode: 'build' }))).rejects.toThrow(/go build ended with 3[^]*no such module/)
   playGo({ builds: '9.9.9' })
   await expect(findTemporal(options({ mode: 'build' }))).rejects.toThrow('does not answer its version')
-  expect(readdirSync(dirname(kept()))).toEqual([])
+  expect(readdirSync(dirname(kept()))).toEqual(['temporal.lock'])
 })
 
 test('a download that does not run is not taken', async () => {
@@ -167,5 +167,5 @@ test('a build that was killed leaves nothing that is taken for a CLI, and the ne
   expect(existsSync(kept())).toBe(false)
   playGo()
   expect(await findTemporal(options())).toEqual({ path: kept(), way: 'build' })
-  expect(readdirSync(dirname(kept()))).toEqual(['temporal'])
+  expect(readdirSync(dirname(kept()))).toEqual(['temporal', 'temporal.lock'])
 })

@@ -36,7 +36,7 @@ test('an attribute that is there with another type is refused, and nothing is ma
 test('a cluster that is not there is an error', async () => {
   await expect(
     applyTemporalSettings({ address: '127.0.0.1:1', namespace: 'x', settings, connectMs: 300 }),
-  ).rejects.toThrow()
+  ).rejects.toThrow(/connect/i)
 })
 
 test('namespace, retention and attributes are made once; a second run changes nothing', async () => {

@@ -1,0 +1,27 @@
+// Budgets of a wallet on the wire (contracts 6.1). Amounts are decimal strings of micro-USD.
+import { z } from 'zod'
+
+const Amount = z.string().regex(/^\d{1,18}$/, 'must be whole micro-USD')
+export const BudgetKind = z.enum(['wallet', 'agent', 'session'])
+export const BudgetPeriod = z.enum(['daily', 'weekly', 'monthly', 'total'])
+
+export const Budget = z.object({
+  subject: z.object({ kind: BudgetKind, id: z.string() }),
+  period: BudgetPeriod,
+  limitMicroUsd: Amount,
+  spentMicroUsd: Amount,
+  reservedMicroUsd: z.string(),
+  /** When days leave the window next: the coming UTC midnight; null for a total. */
+  resetsAt: z.iso.datetime().nullable(),
+})
+export type Budget = z.output<typeof Budget>
+export const BudgetList = z.object({ budgets: z.array(Budget) })
+
+export const BudgetSubject = z.object({ kind: BudgetKind, id: z.string().min(1).max(80) })
+export const BudgetParams = BudgetSubject.extend({ period: BudgetPeriod })
+/** The limit as text, or as a number that JSON holds exactly. */
+export const BudgetOrder = z.object({
+  period: BudgetPeriod,
+  limitMicroUsd: z.union([Amount, z.number().int().nonnegative().transform(String)]),
+})
+export const RemovedBudget = z.object({ success: z.literal(true) })
