@@ -1,27 +1,25 @@
 // One model call of a turn: through the pipeline, streamed to the token bus, recorded and charged in one transaction.
 // Whoever runs it again finds the stored message and calls nobody.
 import { Context } from '@temporalio/activity'
-import { excessId, postId, turnHoldId } from '../crypto/turn-ids.ts'
+import { turnHoldId } from '../crypto/turn-ids.ts'
 import {
   insertMessage,
   lockTurn,
-  postHold,
   readHold,
   readMessage,
   readTranscript,
   stepBeginning,
   writeTotals,
-  type TurnFacts,
 } from '../db/turn-step.ts'
 import { GatewayError, invariant } from '../domain/errors.ts'
 import { heartbeatMs, historyBytesMax, historyMessagesMax } from '../domain/limits.ts'
-import { picos } from '../domain/money.ts'
-import { baseCost, modelReservation, planCost, plans, rowsOf, stepPosting } from '../domain/pricing.ts'
+import { baseCost, modelReservation, planCost, plans, rowsOf } from '../domain/pricing.ts'
 import type { Call, EffectResult } from '../gateway/call.ts'
 import type { Recorder } from '../gateway/ports.ts'
-import { Blocks, type Block, type ModelRequest, type ModelUsage } from '../schemas/model.ts'
+import { Blocks, type Block, type ModelRequest } from '../schemas/model.ts'
 import { turnStreamId } from '../workflows/contract.ts'
 import { fenceOf, readAnswer, type Answered } from './answer.ts'
+import { chargeStep, totalsAfter } from './charge.ts'
 import type { ActivityDeps } from './deps.ts'
 import { toFailure } from './failure.ts'
 import { messagesOf } from './transcript.ts'
@@ -180,8 +178,6 @@ function recordAnswer(deps: ActivityDeps, { ref, answered, stepPicos }: Recordin
       throw new GatewayError('turn-conflict', 'The step was recorded by another attempt.')
     const totals = totalsAfter(turn, { picosAdded: stepPicos, usage, toolCalls: 0 })
     await writeTotals(client, ref.turnId, totals)
-    const holdId = turnHoldId({ ...ref, n: 0 })
-    const amountMicros = totals.postedMicros - turn.postedMicros
     const meta = {
       turnId: ref.turnId,
       sessionId: turn.sessionId,
@@ -190,33 +186,6 @@ function recordAnswer(deps: ActivityDeps, { ref, answered, stepPicos }: Recordin
       picos: stepPicos.toString(),
       plan: plans.managed.id,
     }
-    const posted = await postHold(client, {
-      postId: postId(holdId),
-      holdId,
-      excessId: excessId(holdId),
-      amountMicros,
-      code: 10,
-      meta,
-    })
-    if (posted === 'already_resolved') throw new GatewayError('turn-cancelled', 'The try ended meanwhile.')
-    invariant(posted === 'ok', `Posting a model step answered ${posted}.`)
-    deps.events.chargePosted({ kind: 'model', micros: amountMicros, turnId: ref.turnId })
-  }
-}
-
-/** Totals after one more step; what is posted is the growth of the rounded sum. */
-export function totalsAfter(
-  turn: TurnFacts,
-  added: { readonly picosAdded: bigint; readonly usage: ModelUsage; readonly toolCalls: number },
-) {
-  const costPicos = turn.costPicos + added.picosAdded
-  const { usage } = added
-  const inputTokens = usage.inputTokens + usage.cacheReadTokens + usage.cacheWrite5mTokens + usage.cacheWrite1hTokens
-  return {
-    costPicos,
-    postedMicros: turn.postedMicros + stepPosting(picos(turn.costPicos), picos(costPicos)),
-    inputTokens: turn.inputTokens + BigInt(inputTokens),
-    outputTokens: turn.outputTokens + BigInt(usage.outputTokens),
-    toolCalls: turn.toolCalls + added.toolCalls,
+    await chargeStep(deps, client, { turn, totals, holdId: turnHoldId({ ...ref, n: 0 }), kind: 'model', meta })
   }
 }

@@ -1,8 +1,17 @@
 // One tool call of a turn, through the same pipeline as any other. A refusal or a failure becomes a result that the
 // model reads; only a stop of the whole turn ends it.
 import { Context } from '@temporalio/activity'
-import { excessId, postId, turnHoldId, voidId } from '../crypto/turn-ids.ts'
-import { insertMessage, lockTurn, postHold, readMessage, voidHold, wasAttempted, writeTotals } from '../db/turn-step.ts'
+import { turnHoldId, voidId } from '../crypto/turn-ids.ts'
+import {
+  insertMessage,
+  lockTurn,
+  readMessage,
+  voidHold,
+  wasAttempted,
+  writeTotals,
+  type NewMessage,
+  type TurnFacts,
+} from '../db/turn-step.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { GatewayError, invariant, type ErrorCode } from '../domain/errors.ts'
 import { heartbeatMs, toolAttemptsMax, toolCallMs, toolCallsPerTurnMax } from '../domain/limits.ts'
@@ -14,9 +23,10 @@ import type { KnownTool } from '../gateway/tool-offer.ts'
 import { Blocks } from '../schemas/model.ts'
 import type { ToolOutcome } from '../schemas/tool.ts'
 import { turnStreamId } from '../workflows/contract.ts'
+import { chargeStep, totalsAfter } from './charge.ts'
 import type { ActivityDeps } from './deps.ts'
 import { toFailure, verdictOf } from './failure.ts'
-import { totalsAfter, type ToolCallRef } from './model.ts'
+import type { ToolCallRef } from './model.ts'
 import { tryName, turnContext, type StepRef, type TurnContext } from './turn-context.ts'
 
 export type ToolActivities = ReturnType<typeof createToolActivities>
@@ -177,45 +187,26 @@ function callOf({ ref, input }: Asked, { turn, agent, principal }: TurnContext, 
   }
 }
 
-const resultBlock = (ref: ToolCallRef, { text, isError }: ToolOutcome) => [
-  { type: 'tool_result', toolUseId: ref.toolCallId, content: text, isError },
-]
+function resultRow({ sessionId }: TurnFacts, ref: StepRef & ToolCallRef, { text, isError }: ToolOutcome): NewMessage {
+  const content = [{ type: 'tool_result', toolUseId: ref.toolCallId, content: text, isError }]
+  const { turnId, step, position } = ref
+  return { sessionId, turnId, kind: 'tool', step, position, content, stopReason: null, usage: undefined }
+}
 
 // A tool that answered is charged, also when its answer is an error of its own: a usable result reached the caller.
 function recordOutcome(deps: ActivityDeps, { ref }: Asked, outcome: ToolOutcome): Recorder {
   return async (client) => {
     const turn = await lockTurn(client, ref.turnId)
     invariant(turn, 'A running turn exists.')
-    const message = {
-      sessionId: turn.sessionId,
-      turnId: ref.turnId,
-      kind: 'tool',
-      step: ref.step,
-      position: ref.position,
-      content: resultBlock(ref, outcome),
-      stopReason: null,
-      usage: undefined,
-    } as const
-    if (!(await insertMessage(client, message)))
+    if (!(await insertMessage(client, resultRow(turn, ref, outcome))))
       throw new GatewayError('turn-conflict', 'The call was recorded by another attempt.')
     const stepPicos = plans.managed.picosPerToolCall
     const totals = totalsAfter(turn, { picosAdded: stepPicos, usage: noUsage, toolCalls: 1 })
     await writeTotals(client, ref.turnId, totals)
-    const holdId = turnHoldId({ ...ref, n: 0 })
-    const amountMicros = totals.postedMicros - turn.postedMicros
-    const { sessionId } = turn
-    const meta = { turnId: ref.turnId, sessionId, step: ref.step, picos: stepPicos.toString(), plan: plans.managed.id }
-    const posted = await postHold(client, {
-      postId: postId(holdId),
-      holdId,
-      excessId: excessId(holdId),
-      amountMicros,
-      code: 11,
-      meta,
-    })
-    if (posted === 'already_resolved') throw new GatewayError('turn-cancelled', 'The try ended meanwhile.')
-    invariant(posted === 'ok', `Posting a tool call answered ${posted}.`)
-    deps.events.chargePosted({ kind: 'tool', micros: amountMicros, turnId: ref.turnId })
+    const { turnId, step } = ref
+    const picos = stepPicos.toString()
+    const meta = { turnId, sessionId: turn.sessionId, step, picos, plan: plans.managed.id }
+    await chargeStep(deps, client, { turn, totals, holdId: turnHoldId({ ...ref, n: 0 }), kind: 'tool', meta })
   }
 }
 
@@ -226,17 +217,7 @@ async function recordRefusal(deps: ActivityDeps, { ref }: Asked, outcome: ToolOu
     invariant(turn, 'A running turn exists.')
     const holdId = turnHoldId({ ...ref, n: 0 })
     await voidHold(client, { voidId: voidId(holdId), holdId, reason: 'no-result' })
-    const message = {
-      sessionId: turn.sessionId,
-      turnId: ref.turnId,
-      kind: 'tool',
-      step: ref.step,
-      position: ref.position,
-      content: resultBlock(ref, outcome),
-      stopReason: null,
-      usage: undefined,
-    } as const
-    await insertMessage(client, message)
+    await insertMessage(client, resultRow(turn, ref, outcome))
   })
   return outcome
 }

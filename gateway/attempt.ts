@@ -32,7 +32,7 @@ export async function begin(deps: PipelineDeps, passage: Passage): Promise<Begun
     turn: call.turn,
     gate,
     hold: call.hold,
-    intent: auditIntent({ ...passage, traceId: deps.traceId() }),
+    intent: auditIntent({ ...passage, span: deps.spanIds() }),
   })
   switch (answer.kind) {
     case 'ok':
@@ -126,7 +126,7 @@ async function writeOutcome(
 ): Promise<void> {
   const outcome = auditOutcome(end, passage.startedAtMs)
   if (passage.attempt && (await recordOutcome(queryable, attemptId, outcome))) return
-  const intent = auditIntent({ ...passage, traceId: deps.traceId() })
+  const intent = auditIntent({ ...passage, span: deps.spanIds() })
   const late = passage.attempt && { effect_seq: Number(passage.attempt.seq), follows: attemptId }
   await insertAudit(queryable, {
     id: late ? randomUUID() : attemptId,

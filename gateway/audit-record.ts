@@ -3,13 +3,13 @@ import { digestOf, wellFormed } from '../crypto/evidence.ts'
 import type { Decision } from '../domain/policy/combine.ts'
 import type { Principal } from '../domain/principal.ts'
 import { auditSchemaVersion, type AuditIntent, type AuditOutcome, type AuditStatus } from '../schemas/audit.ts'
+import type { SpanIds } from '../telemetry/tracing.ts'
 import type { Call } from './call.ts'
 
 export const gatewayIdentity = { name: 'gatehouse', version: '0.1.0' } as const
 
 // Facts whose source is not connected; each member of the record is there all the same.
 const unconnected = {
-  span_id: null,
   cause_trace: null,
   cause_span: null,
   nodeId: null,
@@ -27,16 +27,17 @@ export type Deciding = {
   readonly call: Omit<Call, 'signal'>
   readonly decision: Decision
   readonly at: Date
-  readonly traceId: string | null
+  readonly span: SpanIds | null
 }
 
 /** The part that stands before the effect. Null where no source is connected. */
-export function auditIntent({ call, decision, at, traceId }: Deciding): AuditIntent {
+export function auditIntent({ call, decision, at, span }: Deciding): AuditIntent {
   const { principal, resource } = call
   return {
     schema_version: auditSchemaVersion,
     ts: at.toISOString(),
-    trace_id: traceId,
+    trace_id: span?.traceId ?? null,
+    span_id: span?.spanId ?? null,
     tenant: principal.tenant,
     gateway: gatewayIdentity,
     origin: call.origin,

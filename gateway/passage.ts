@@ -3,6 +3,7 @@ import type { Pool } from '../db/pool.ts'
 import type { Decision } from '../domain/policy/combine.ts'
 import type { GateScope } from '../domain/revocation.ts'
 import type { Events } from '../telemetry/events.ts'
+import type { SpanIds } from '../telemetry/tracing.ts'
 import type { AuditSealer } from './audit-sealer.ts'
 import type { Answer, Call } from './call.ts'
 import type { Epochs, PolicySource } from './ports.ts'
@@ -13,8 +14,8 @@ export type PipelineDeps = {
   readonly policy: PolicySource
   readonly sealer: Pick<AuditSealer, 'wake'>
   readonly events: Pick<Events, 'decisionMade'>
-  /** Trace id of the span that is active, if any. */
-  readonly traceId: () => string | null
+  /** Ids of the span that is active, if any. */
+  readonly spanIds: () => SpanIds | null
 }
 
 export type Passage = {

@@ -121,7 +121,7 @@ async function auditAlone(deps: PipelineDeps, passage: Passage, end: Ending): Pr
   await insertAudit(deps.pool, {
     id: randomUUID(),
     tenant: passage.call.principal.tenant,
-    intent: auditIntent({ ...passage, traceId: deps.traceId() }),
+    intent: auditIntent({ ...passage, span: deps.spanIds() }),
     outcome: auditOutcome(end, passage.startedAtMs),
   })
   deps.sealer.wake()

@@ -1,5 +1,5 @@
-// OpenTelemetry of one process. With an endpoint spans go there over OTLP; without one nothing is recorded. Spans name
-// ids and kinds, never content.
+// OpenTelemetry of one process. With an endpoint spans go there over OTLP; without one nothing is recorded, and the ids
+// still go with the work into the audit records. Spans name ids and kinds, never content.
 import {
   context,
   propagation,
@@ -14,6 +14,7 @@ import { W3CTraceContextPropagator } from '@opentelemetry/core'
 import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-http'
 import { resourceFromAttributes, type Resource } from '@opentelemetry/resources'
 import {
+  AlwaysOffSampler,
   BasicTracerProvider,
   BatchSpanProcessor,
   NoopSpanProcessor,
@@ -30,14 +31,16 @@ export type Tracing = AsyncDisposable & {
   readonly span: <T>(name: string, attributes: Attributes, work: () => Promise<T>) => Promise<T>
   /** The same for a request that came in: the span belongs to the trace that the request was told. */
   readonly request: <T>(name: string, ids: RequestSpan, work: () => Promise<T>) => Promise<T>
-  /** Trace id of the active span, if any. */
-  readonly traceId: () => string | null
+  /** Ids of the active span, if any; there are some also where nothing is sent. */
+  readonly spanIds: () => SpanIds | null
   /** `traceparent` for a request that leaves, or nothing. */
   readonly headers: () => Record<string, string>
 }
 
+export type SpanIds = { readonly traceId: string; readonly spanId: string }
+
 /** Ids as W3C `traceparent` has them: the trace, and the span that asked. */
-export type RequestSpan = { readonly traceId: string; readonly spanId: string; readonly requestId: string }
+export type RequestSpan = SpanIds & { readonly requestId: string }
 
 export type TracingOptions = {
   readonly name: string
@@ -51,12 +54,12 @@ export type TracingOptions = {
 export function createTracing(options: TracingOptions): Tracing {
   const resource = resourceFromAttributes({ 'service.name': `gatehouse-${options.name}` })
   const spanProcessor = processorOf(options)
-  const provider = spanProcessor && new BasicTracerProvider({ resource, spanProcessors: [spanProcessor] })
-  if (provider) {
-    trace.setGlobalTracerProvider(provider)
-    context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
-    propagation.setGlobalPropagator(new W3CTraceContextPropagator())
-  }
+  const provider = new BasicTracerProvider(
+    spanProcessor ? { resource, spanProcessors: [spanProcessor] } : { resource, sampler: new AlwaysOffSampler() },
+  )
+  trace.setGlobalTracerProvider(provider)
+  context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
+  propagation.setGlobalPropagator(new W3CTraceContextPropagator())
   const tracer = trace.getTracer('gatehouse')
   return {
     resource,
@@ -69,14 +72,16 @@ export function createTracing(options: TracingOptions): Tracing {
         inSpan(tracer, { name, attributes }, work),
       )
     },
-    traceId: () => trace.getActiveSpan()?.spanContext().traceId ?? null,
+    spanIds() {
+      const ids = trace.getActiveSpan()?.spanContext()
+      return ids === undefined ? null : { traceId: ids.traceId, spanId: ids.spanId }
+    },
     headers() {
       const carrier: Record<string, string> = {}
       propagation.inject(context.active(), carrier)
       return carrier
     },
     async [Symbol.asyncDispose]() {
-      if (!provider) return
       await provider.shutdown().catch(() => undefined) // a receiver that is gone must not keep the process
       trace.disable()
       context.disable()

@@ -69,7 +69,7 @@ export async function assemble({
   const sealer = stack.use(createAuditSealer({ pool, keys, log }))
   const policySet = await readPolicy()
   const policy: PolicySource = { current: () => policySet }
-  const pipeline = createPipeline({ pool, epochs, policy, sealer, events, traceId: tracing.traceId })
+  const pipeline = createPipeline({ pool, epochs, policy, sealer, events, spanIds: tracing.spanIds })
   const bus = stack.use(
     createTokenBus({ pool, listener, onFault: (error) => log.warn({ err: error }, 'the token bus lost its line') }),
   )

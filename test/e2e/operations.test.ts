@@ -70,6 +70,18 @@ test('model and tool servers that are killed serve again where they did, and tur
     message: 'add 19 and 23 with the workbench',
   })
   expect(textOf(reply)).toContain('42')
+  // Door, both model steps and the tool call are one trace in the records, also without a receiver of spans.
+  await using ledger = await connectLedgerFacts(after.databaseUrl)
+  const traceId = reply.headers.get('x-trace-id')
+  const records = () =>
+    ledger.query(
+      "SELECT body::json->>'action' AS action, body::json->>'span_id' AS span FROM audit_record WHERE body::json->>'trace_id' = $1 ORDER BY 1",
+      [traceId],
+    )
+  await until(async () => (await records()).length >= 4, 5_000)
+  const seen = await records()
+  expect(seen.map(({ action }) => action)).toEqual(['chat.submit', 'model.call', 'model.call', 'tool.call'])
+  expect(seen.every(({ span }) => /^[0-9a-f]{16}$/.test(String(span)))).toBe(true)
 }, 40_000)
 
 test('Postgres and Temporal that are killed in a streaming turn come back, and the turn ends once and is paid once', async () => {

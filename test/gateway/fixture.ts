@@ -39,7 +39,14 @@ export async function openGateway(
   const sealer = createAuditSealer({ pool, keys, log: { error: (fault: unknown) => void faults.push(fault) } })
   const policy = { current: () => options.policy ?? policyOf(allowAll) }
   const events = { decisionMade: () => undefined }
-  const pipeline = createPipeline({ pool, epochs, policy, sealer, events, traceId: () => 'ab'.repeat(16) })
+  const pipeline = createPipeline({
+    pool,
+    epochs,
+    policy,
+    sealer,
+    events,
+    spanIds: () => ({ traceId: 'ab'.repeat(16), spanId: 'cd'.repeat(8) }),
+  })
   return {
     pipeline,
     epochs,

@@ -224,6 +224,7 @@ test('answers a governed call with hold, order, usage and hashes on record', asy
       input_sha256: hash({ text: 'hello' }),
       output_sha256: hash({ text: 'fine' }),
       trace_id: 'ab'.repeat(16),
+      span_id: 'cd'.repeat(8),
       server: 'notes',
       tool: 'write_note',
       sub: person.wallet,

@@ -62,7 +62,7 @@ export async function startTestApi(): Promise<TestApi> {
   const policy = { current: () => policySet }
   const roles: TestApi['roles'] = new Map()
   const members = { of: (wallet: string) => roles.get(wallet) ?? { tenant: wallet, roles: ['owner' as const] } }
-  const pipeline = createPipeline({ pool, epochs, policy, sealer, events, traceId: () => null })
+  const pipeline = createPipeline({ pool, epochs, policy, sealer, events, spanIds: () => null })
   const temporal: TestApi['temporal'] = { answer: async () => ({ kind: 'accepted' }), submitted: 0 }
   const durable = {
     submitTurn: () => {

@@ -92,7 +92,7 @@ export async function createDoorRig(): Promise<DoorRig> {
   const metrics = createMetrics()
   const events = createEvents(log, metrics)
   const policy = { current: () => policySet }
-  const pipeline = createPipeline({ pool, epochs, policy, sealer, events, traceId: () => null })
+  const pipeline = createPipeline({ pool, epochs, policy, sealer, events, spanIds: () => null })
   const bus = createTokenBus({ pool, listener, onFault: () => undefined })
   const ledger = await connectLedgerFacts(database.url)
   const agents = await readAgents()

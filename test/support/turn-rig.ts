@@ -78,7 +78,7 @@ export async function createTurnRig({
   const policy = { current: () => policySet }
   const members = { of: (wallet: string) => ({ tenant: wallet, roles: ['owner'] as const }) }
   const events = createEvents(log, createMetrics())
-  const pipeline = createPipeline({ pool, epochs, policy, sealer, events, traceId: tracing.traceId })
+  const pipeline = createPipeline({ pool, epochs, policy, sealer, events, spanIds: tracing.spanIds })
   const bus = createTokenBus({ pool, listener, onFault: () => undefined })
   const ledger = await connectLedgerFacts(database.url)
   const tools = {
