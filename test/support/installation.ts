@@ -6,6 +6,7 @@ import { readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { removePostgresHome } from '../../workers/local/postgres-files.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -102,7 +103,9 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
     },
     [Symbol.asyncDispose]: async () => {
       await stop()
-      if (options.keepState !== true) await rm(stateDir, { recursive: true, force: true })
+      if (options.keepState === true) return
+      await removePostgresHome(stateDir) // outside the folder where that one cannot be entered by others
+      await rm(stateDir, { recursive: true, force: true })
     },
   }
 }
