@@ -38,6 +38,42 @@ async function startWorker(point: CrashPoint | 'none'): Promise<ChildProcess> {
   return worker
 }
 
+test('a turn that nobody takes is 503, costs nothing and never runs; the same POST is its next try', async () => {
+  const { api, databaseUrl } = await house.run()
+  const base = api[0] ?? ''
+  await using ledger = await connectLedgerFacts(databaseUrl)
+  const person = await signIn(base)
+  await person.json('POST', '/wallet/faucet')
+  const before = await person.balance()
+  const order = { base, sessionId: await person.openSession(), message: 'add 30 and 12 with the workbench' }
+  const refused = await person.chat(order)
+  expect([refused.status, refused.body]).toMatchObject([503, { code: 'TURN_NOT_ACCEPTED' }])
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0)
+  expect([await person.balance(), await ledger.held(person.address)]).toEqual([before, 0n])
+  const worker = await startWorker('none')
+  const reply = await person.chat(order)
+  expect(textOf(reply)).toContain('42')
+  expect(lastOf(reply)).toMatchObject({ type: 'done', data: { toolCallCount: 1 } })
+  const tries = () =>
+    ledger.query(
+      'SELECT y.try, y.state, y.reason FROM turn t JOIN turn_try y ON y.turn_id = t.id WHERE t.session_id = $1 ORDER BY y.try',
+      [order.sessionId],
+    )
+  await until(async () => (await tries()).every(({ state }) => state === 'ended'), 5_000)
+  expect(await tries()).toEqual([
+    { try: 1, state: 'ended', reason: 'unaccepted' },
+    { try: 2, state: 'ended', reason: 'done' },
+  ])
+  const [counts] = await ledger.query(
+    `SELECT count(*) FILTER (WHERE kind = 'user')::int AS asked, count(*) FILTER (WHERE kind = 'assistant')::int AS answers FROM message WHERE session_id = $1`,
+    [order.sessionId],
+  )
+  expect(counts).toEqual({ asked: 1, answers: 2 })
+  expect([await ledger.held(person.address), await ledger.faults()]).toEqual([0n, []])
+  worker.kill('SIGTERM')
+  await once(worker, 'exit')
+}, 60_000)
+
 test.each(['model-mid-stream', 'tool-after-record'] as const)(
   'a worker that dies at %s loses and doubles nothing',
   async (point) => {
