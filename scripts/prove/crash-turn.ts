@@ -1,6 +1,6 @@
 // A durable worker dies (SIGKILL) at a random moment of a streaming turn with a tool. Each time the answer arrives, there
 // is one final message, one charge per logical model step, and no hold is left.
-import { startInstallation, until } from '../../test/support/installation.ts'
+import { isAlive, startInstallation, until } from '../../test/support/installation.ts'
 import { connectLedgerFacts } from '../../test/support/ledger-facts.ts'
 import { lastOf, signIn, textOf, type ChatOrder, type ChatReply, type Person } from '../../test/support/person.ts'
 import { random, type Proof } from './proof.ts'
@@ -36,7 +36,8 @@ export const prove: Proof = async ({ seed, print, rounds = roundsDefault }) => {
       message: `add ${a} and ${b} with the workbench`,
     })
     await new Promise((resolve) => setTimeout(resolve, momentMs))
-    for (const pid of (await house.run()).pids.durable) process.kill(pid, 'SIGKILL')
+    const killed = (await house.run()).pids.durable
+    for (const pid of killed) process.kill(pid, 'SIGKILL')
     const startedAt = performance.now()
     const reply = await chatting
     const recoveredMs = Math.round(performance.now() - startedAt)
@@ -58,7 +59,11 @@ export const prove: Proof = async ({ seed, print, rounds = roundsDefault }) => {
     print(
       `round ${round}: killed after ${momentMs} ms, answered ${recoveredMs} ms later, charged ${spent}: ${good ? 'ok' : `BROKEN ${JSON.stringify({ last, facts })}`}`,
     )
-    await until(async () => (await house.run()).pids.durable.length === 2, 30_000)
+    // All are replaced before the next ones are killed.
+    await until(
+      async () => (await house.run()).pids.durable.every((pid) => isAlive(pid) && !killed.includes(pid)),
+      30_000,
+    )
   }
   const faults = await ledger.faults()
   print(`ledger faults: ${faults.length}`)
