@@ -96,7 +96,16 @@ export const toolSchemaBytesBound = 24_000 // what the tools of one agent may ad
 export const toolAttemptsMax = 3
 
 // Policy.
-export const policyRulesMax = 1_000 // of one file
+export const policyRulesMax = 10_000 // of one file
+export const policyFileBytesMax = 4_000_000 // ten thousand rules with room for their reasons
+export const policyAliasesMax = 100 // a few lines of YAML must not unfold into gigabytes
+export const policyConditionCharsMax = 2_000 // a longer expression is a program
+export const policyConditionNodesMax = 400 // parts of one expression
+export const policyConditionNestingMax = 2 // loops in loops: three of 200 items took 99 s
+export const policyConditionDepthMax = 50 // nested parts of one expression; deeper overflows a recursive walker
+export const policyListItemsMax = 1_000 // items of a list that a loop walks
+export const policyNestedListItemsMax = 200 // the same, where loops are nested
+export const policyPatternCharsMax = 500 // of one RE2 pattern
 
 // Audit.
 export const auditBatchMax = 100

@@ -1,7 +1,7 @@
 // The one call record that every door and every activity hands to the pipeline, and what comes back.
 import type { ErrorCode } from '../domain/errors.ts'
-import type { Decision, Session } from '../domain/policy/combine.ts'
-import type { Action, Facts, Resource } from '../domain/policy/rule.ts'
+import type { Decision } from '../domain/policy/combine.ts'
+import type { Action, Facts, Resource, Session } from '../domain/policy/rule.ts'
 import type { Principal } from '../domain/principal.ts'
 import type { HoldOrder, Recorder } from './ports.ts'
 

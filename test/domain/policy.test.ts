@@ -1,8 +1,9 @@
 // decide(): its order of effects, and what must hold for any set of rules.
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { covers, decide, type Question } from '../../domain/policy/combine.ts'
-import type { Rule, RuleEffect, RuleMatch } from '../../domain/policy/rule.ts'
+import { decide } from '../../domain/policy/combine.ts'
+import { covers } from '../../domain/policy/pattern.ts'
+import type { Question, Rule, RuleEffect, RuleMatch } from '../../domain/policy/rule.ts'
 import { effectClasses } from '../../domain/tool.ts'
 import { personWith, policyOf, ruleOf } from '../gateway/fixture.ts'
 
@@ -43,7 +44,7 @@ const anyEffect = fc.constantFrom<RuleEffect>(
   { kind: 'deny', hard: true },
   { kind: 'require', requirement: 'approval' },
   { kind: 'require', requirement: 'assurance', assurance: 2 },
-  { kind: 'limit', calls: 5, periodSeconds: 60 },
+  { kind: 'limit', meter: 'requests-per-minute', amount: 5, per: 'human', rank: 'default' },
 )
 
 const anyRules = fc
