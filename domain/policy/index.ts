@@ -1,5 +1,5 @@
-// Rules found by what they are about: phase, then the narrowest of exact resource, tool server, wallet and tenant. A
-// question meets only the rules that could match it, so rules about other things cost nothing.
+// Rules found by what they are about: phase, then the narrowest of resource, tool, server, wallet, subject, tenant, agent,
+// role and scope. A question meets only the rules that could match it, so rules about other things cost nothing.
 import type { Phase, Question, Rule, RuleMatch } from './rule.ts'
 
 type Shelf = {
@@ -19,11 +19,11 @@ export function indexRules(rules: readonly Rule[]): RuleIndex {
 }
 
 /** Rules that may match a question, each once. */
-export function candidates(index: RuleIndex, question: Question): Rule[] {
+export function candidates(index: RuleIndex, question: Question): readonly Rule[] {
   const shelf = index.get(question.facts.phase)
   if (shelf === undefined) return []
   const found = keysOfQuestion(question).flatMap((key) => shelf.byKey.get(key) ?? [])
-  return found.length === 0 ? shelf.general : [...shelf.general, ...found]
+  return found.length === 0 ? shelf.general : [...new Set([...shelf.general, ...found])]
 }
 
 export function byName(a: Rule, b: Rule): number {
@@ -41,7 +41,7 @@ function shelfOf(index: Map<Phase, Shelf>, phase: Phase): Shelf {
 }
 
 function file(shelf: Shelf, rule: Rule): void {
-  const keys = keysOfRule(rule.match)
+  const keys = keysOfRule(rule)
   if (keys === null) return void shelf.general.push(rule)
   for (const key of new Set(keys)) {
     const rules = shelf.byKey.get(key)
@@ -50,16 +50,23 @@ function file(shelf: Shelf, rule: Rule): void {
   }
 }
 
-// Narrowest first; the keys of one rule are all of one kind, so that no question finds it twice.
-function keysOfRule(match: RuleMatch): string[] | null {
+// Narrowest first. A rule stands below the names of one condition only.
+function keysOfRule({ match, when }: Rule): string[] | null {
   return (
     exactly(match.resources) ??
     exactTools(match) ??
+    prefixed('named', when?.toolNames) ??
     serversOf(match) ??
     prefixed('wallet', match.wallets) ??
-    prefixed('tenant', match.tenants)
+    prefixed('subject', match.subjects) ??
+    prefixed('tenant', match.tenants) ??
+    prefixed('agent', lower(match.agents)) ??
+    prefixed('role', lower(match.roles)) ??
+    prefixed('scope', match.scopes)
   )
 }
+
+const lower = (names: readonly string[] | undefined) => names?.map((name) => name.toLowerCase())
 
 function exactly(resources: readonly string[] | undefined): string[] | null {
   if (resources === undefined || resources.some((pattern) => pattern.endsWith('*'))) return null
@@ -87,10 +94,15 @@ const prefixed = (kind: string, names: readonly string[] | undefined): string[] 
 
 function keysOfQuestion({ principal, resource }: Question): string[] {
   const name = resource.name.toLowerCase()
+  const cut = Math.max(0, name.indexOf('/'))
   return [
     `exact:${resource.kind}:${name}`,
-    ...(resource.kind === 'tool' ? [`server:${name.slice(0, Math.max(0, name.indexOf('/')))}`] : []),
+    ...(resource.kind === 'tool' ? [`server:${name.slice(0, cut)}`, `named:${resource.name.slice(cut + 1)}`] : []),
     `wallet:${principal.wallet}`,
+    `subject:${principal.subject.id}`,
     `tenant:${principal.tenant}`,
+    ...principal.actorChain.map(({ id }) => `agent:${id.toLowerCase()}`),
+    ...principal.roles.map((role) => `role:${role.toLowerCase()}`),
+    ...principal.scopes.map((scope) => `scope:${scope}`),
   ]
 }

@@ -65,6 +65,8 @@ export type RuleMatch = {
 /** An expression over the facts. True, false, or `error`: a fact was missing or of another type. */
 export type Condition = {
   readonly text: string
+  /** Names of the tools outside which it is false, whatever else it says; absent when it does not say. */
+  readonly toolNames?: readonly string[]
   readonly holds: (question: Question) => boolean | 'error'
 }
 

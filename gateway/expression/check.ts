@@ -4,6 +4,7 @@ import { policyConditionDepthMax, policyConditionNestingMax, policyConditionNode
 import type { Phase } from '../../domain/policy/rule.ts'
 import { typeOfCall } from './calls.ts'
 import { facts, narrowed } from './facts.ts'
+import { pathOf } from './implied.ts'
 import { bool, comparable, double, dyn, int, listOf, nameOf, nothing, string, unite, type Type } from './types.ts'
 import { fault, type Expr, type Walk } from './walk.ts'
 
@@ -106,15 +107,6 @@ function typeOfField(owner: Type, field: string, walk: Walk): Type {
   if (owner.kind !== 'object') return fault(walk, `reads ${field} of ${nameOf(owner)}`)
   const type = Object.hasOwn(owner.fields, field) ? owner.fields[field] : undefined
   return type ?? fault(walk, `reads ${owner.name}.${field}, which is no fact`)
-}
-
-// `mcp.tool` of the expression `mcp.tool`; undefined for anything but names and fields.
-function pathOf(expr: Expr | undefined): string | undefined {
-  const kind = expr?.exprKind
-  if (kind?.case === 'identExpr') return kind.value.name
-  if (kind?.case !== 'selectExpr') return undefined
-  const owner = pathOf(kind.value.operand)
-  return owner === undefined ? undefined : `${owner}.${kind.value.field}`
 }
 
 // exists, all, exists_one, filter and map all arrive as this one form.

@@ -6,6 +6,7 @@ import { policyConditionCharsMax, policyListItemsMax, policyNestedListItemsMax }
 import type { CompileCondition, Question } from '../../domain/policy/rule.ts'
 import { checkExpression } from './check.ts'
 import { bind, facts } from './facts.ts'
+import { impliedTools } from './implied.ts'
 import type { Expr } from './walk.ts'
 
 const environment = celEnv({
@@ -19,7 +20,8 @@ export const compileCondition: CompileCondition = (text, phases) => {
   if (typeof expr === 'string') return { faults: [expr] }
   const { faults, nesting } = checkExpression(expr, phases)
   if (faults.length > 0) return { faults }
-  return { condition: { text, holds: evaluator(expr, nesting) } }
+  const toolNames = impliedTools(expr)
+  return { condition: { text, ...(toolNames && { toolNames }), holds: evaluator(expr, nesting) } }
 }
 
 function parsed(text: string): Expr | string {

@@ -130,6 +130,21 @@ test('claims, session and destination are read where they have a source', () => 
   ).toBe(true)
 })
 
+test.each([
+  ['tool.name == "a"', ['a']],
+  ['"a" == mcp.tool.name && args.x == 1', ['a']],
+  ['args.x == 1 && tool.name in ["a", "b"]', ['a', 'b']],
+  ['tool.name == "a" || (tool.name == "b" && args.x == 1)', ['a', 'b']],
+  ['tool.name == "a" || args.x == 1', undefined],
+  ['!(tool.name == "a")', undefined],
+  ['tool.name != "a"', undefined],
+  ['tool.name.startsWith("a")', undefined],
+  ['tool.name == args.x', undefined],
+])('%s can be true for the tools %j', (text, names) => {
+  const compiled = compileCondition(text, ['call'])
+  expect('condition' in compiled && compiled.condition.toolNames).toEqual(names)
+})
+
 test('an evil pattern is linear in its text', () => {
   const startedAt = performance.now()
   expect(answer('args.text.matches("^(a+)+$")', asked({ text: `${'a'.repeat(50_000)}!` }))).toBe(false)
