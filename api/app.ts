@@ -76,7 +76,8 @@ async function servePath(deps: AppDeps, routes: readonly Route[], { request, res
     request,
     response,
     cors,
-    label: `${method.toUpperCase()} ${routes[0]?.path ?? ''}`,
+    // Methods that are not served share one label: series of the metrics are few, whatever is sent.
+    label: `${route ? method.toUpperCase() : 'other'} ${routes[0]?.path ?? ''}`,
   }
   await serve(serving, async (ids) => {
     if (cors && method === 'options') return preflight(request)

@@ -39,11 +39,19 @@ export function doorFacts(options: { publicUrl: string; port: number; temporalUi
 
 /** Refuses a foreign Host (DNS rebinding) and a foreign Origin. A request without Origin is no browser's. */
 export function checkDoor(request: IncomingMessage, facts: DoorFacts, servesTemporalUi: boolean): void {
-  const host = request.headers.host?.toLowerCase()
-  if (host === undefined || !facts.hosts.has(host))
+  if (!namesOf(request).every((name) => facts.hosts.has(name)))
     throw new GatewayError('host-refused', 'This host name is not served here.')
   const origin = request.headers.origin
   if (origin === undefined || facts.origins.has(origin)) return
   if (servesTemporalUi && origin === facts.temporalUiOrigin) return
   throw new GatewayError('origin-refused', 'Requests from this origin are refused.')
+}
+
+// RFC 9112 §3.2: exactly one Host field; §3.2.2: the authority of an absolute target counts as well. What is no name is
+// the empty one, which nobody serves.
+function namesOf({ rawHeaders, url = '' }: IncomingMessage): string[] {
+  const hosts = rawHeaders.filter((_value, index) => index % 2 === 1 && rawHeaders[index - 1]?.toLowerCase() === 'host')
+  const [host = ''] = hosts.length === 1 ? hosts : []
+  if (url.startsWith('/') || url === '*') return [host.toLowerCase()]
+  return [host.toLowerCase(), /^http:\/\/([^/?#]*)/i.exec(url)?.[1]?.toLowerCase() ?? '']
 }
