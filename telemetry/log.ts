@@ -32,6 +32,6 @@ export function createLogger(options: LogOptions): Logger {
 // inherits what its parent was given, so pino's own method is handed down.
 function withChildren(log: PinoLogger, own: PinoLogger['child']): Logger {
   const child = (bindings: Readonly<Record<string, unknown>>) =>
-    withChildren(Reflect.apply(own, log, [redactMembers(bindings)]) as PinoLogger, own)
+    withChildren(Reflect.apply(own, log, [redactMembers(bindings)]), own)
   return Object.assign(log, { child })
 }
