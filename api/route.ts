@@ -32,6 +32,8 @@ export type Input<P, Q, B> = {
   readonly body: B
   readonly request: Request
   readonly ids: RequestIds
+  /** Network address of the caller. */
+  readonly caller: string | undefined
   /** Aborts when the client leaves. */
   readonly left: AbortSignal
 }
