@@ -44,6 +44,7 @@ function postRoute(deps: ChatRoutesDeps, viewers: Viewers): Route {
     owns: ['sid'],
     body: ChatRequest,
     bodyBytesMax: chatBodyBytesMax,
+    headers: { 'Idempotency-Key': IdempotencyKey, 'X-Idempotency-Key': IdempotencyKey },
     responses: { 200: 'events' },
     async handle({ params, body, principal, request, left }) {
       const idempotencyKey = keyOf(request)
@@ -76,6 +77,7 @@ function streamRoute(deps: ChatRoutesDeps, viewers: Viewers): Route {
     guard: { kind: 'wallet', permission: 'chat:read' },
     params: TurnParams,
     query: StreamQuery,
+    headers: { 'Last-Event-ID': AfterSeq },
     owns: ['sid', 'turnId'],
     responses: { 200: 'events' },
     async handle({ params, query, principal, request, left }) {

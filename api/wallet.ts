@@ -3,6 +3,7 @@ import { GatewayError } from '../domain/errors.ts'
 import { balanceOf, takeFromFaucet, transactionsOf, type WalletDeps } from '../gateway/wallet.ts'
 import { Page } from '../schemas/common.ts'
 import { Balance, FaucetReply, TransactionPage } from '../schemas/wallet.ts'
+import { isLoopback } from './context.ts'
 import { route, type Route } from './route.ts'
 
 export type WalletRoutesDeps = WalletDeps & {
@@ -37,8 +38,6 @@ export function createWalletRoutes(deps: WalletRoutesDeps): Route[] {
   ]
 }
 
-const loopback = /^(127\.|::1$|::ffff:127\.)/
-
 function faucetRoute(deps: WalletRoutesDeps): Route {
   return route({
     method: 'post',
@@ -47,10 +46,8 @@ function faucetRoute(deps: WalletRoutesDeps): Route {
     summary: 'Play money, once per wallet (development).',
     guard: { kind: 'wallet', permission: 'wallet:fund' },
     responses: { 200: FaucetReply },
-    async handle({ principal, request }) {
-      if (!loopback.test(request.socket.remoteAddress ?? '')) {
-        throw new GatewayError('route-unknown', 'There is nothing at this address.')
-      }
+    async handle({ principal, caller }) {
+      if (!isLoopback(caller)) throw new GatewayError('route-unknown', 'There is nothing at this address.')
       return { status: 200, body: await takeFromFaucet(deps, principal) }
     },
   })

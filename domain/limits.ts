@@ -12,6 +12,7 @@ export const pageItemsMax = 200
 export const pageOffsetMax = 100_000 // beyond this a client wants an export
 export const idempotencyKeyCharsMax = 200
 export const idempotencyKeySecondsMax = 86_400 // explicit keys replay for 24 h
+export const logDepthMax = 10 // members of members in one log line; deeper ones are nobody's to read
 export const readinessProbeMs = 2_000 // a dependency that says nothing for so long is not ready
 export const readinessCacheMs = 500 // questions of anybody; one look answers them all
 

@@ -178,7 +178,7 @@ type Parts = Pick<Parameters<typeof createApp>[0], 'log' | 'metrics'> & {
 async function serve(routes: Parameters<typeof createApp>[0]['routes'], { people, log, metrics }: Parts) {
   const hosts = new Set<string>()
   const temporalUiUrl = 'http://127.0.0.1:8233'
-  const door = { ...doorFacts({ publicUrl: 'http://127.0.0.1:1', port: 1, temporalUiUrl }), hosts }
+  const door = { ...doorFacts({ publicUrl: 'http://127.0.0.1:1', port: 1, temporalUiUrl, proxies: 0 }), hosts }
   const app = createApp({
     routes,
     door,
