@@ -2,7 +2,8 @@
 import { z } from 'zod'
 
 const Amount = z.string().regex(/^\d{1,18}$/, 'must be whole micro-USD')
-export const BudgetKind = z.enum(['wallet', 'agent', 'session'])
+/** `wallet`: all it spends; `reflection`: all it spends on improving itself. Both are named by the wallet's address. */
+export const BudgetKind = z.enum(['wallet', 'scope', 'agent', 'session', 'reflection'])
 export const BudgetPeriod = z.enum(['daily', 'weekly', 'monthly', 'total'])
 
 export const Budget = z.object({
