@@ -89,7 +89,9 @@ export async function lockScope(
   return rows[0]?.status
 }
 
-export type ScopeChange = Partial<Pick<ScopeRow, 'name' | 'externalRef' | 'status' | 'metadata' | 'serverIds'>>
+export type ScopeChange = {
+  readonly [K in 'name' | 'externalRef' | 'status' | 'metadata' | 'serverIds']?: ScopeRow[K] | undefined
+}
 
 /** Changes what is given of a scope that the caller holds locked. */
 export async function updateScope(client: Client, id: string, change: ScopeChange): Promise<void> {

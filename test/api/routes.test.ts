@@ -21,6 +21,7 @@ const pathOf = (path: string, ids: Readonly<Record<string, string>> = {}) =>
   path.replace(/:(\w+)/g, (_all, name: string) => {
     if (name === 'kind') return 'session'
     if (name === 'period') return 'daily'
+    if (path.startsWith('/wallet/runtime-scopes')) return name === 'sid' ? 'everything' : (ids['scope'] ?? someId)
     // A budget is named by what it limits, everything else by its agent.
     if (name === 'id' && !path.startsWith('/wallet/budgets')) return 'assistant'
     return ids[name === 'id' ? 'sid' : name] ?? someId
@@ -47,12 +48,18 @@ test.each(routes.filter((route) => route.owns).map((route) => [label(route), rou
     const [owner, stranger] = [await api.tokenOf(api.newWallet()), await api.tokenOf(api.newWallet())]
     const created = await postJson(`${api.url}/agents/assistant/sessions`, {}, { authorization: `Bearer ${owner}` })
     const { id } = (await created.json()) as { id: string }
+    const scoped = await postJson(
+      `${api.url}/wallet/runtime-scopes`,
+      { name: 'x' },
+      { authorization: `Bearer ${owner}` },
+    )
+    const scope = ((await scoped.json()) as { id: string }).id
     const body = route.body ? { body: JSON.stringify({ message: 'hello', period: 'daily', limitMicroUsd: '1' }) } : {}
     const headers = {
       authorization: `Bearer ${stranger}`,
       ...(route.body ? { 'content-type': 'application/json' } : {}),
     }
-    const reply = await fetch(api.url + pathOf(route.path, { sid: id }), {
+    const reply = await fetch(api.url + pathOf(route.path, { sid: id, scope }), {
       method: route.method.toUpperCase(),
       headers,
       ...body,
@@ -78,7 +85,7 @@ test.each(routes.filter((route) => route.body).map((route) => [label(route), rou
     expect((await send('{')).status).toBe(400)
     expect((await send('['.repeat(100) + ']'.repeat(100))).status).toBe(400)
     expect([400, 413]).toContain(
-      (await send(JSON.stringify({ message: 5, walletAddress: 5, payloads: 5, tokenId: 5, model: 5 }))).status,
+      (await send(JSON.stringify({ message: 5, walletAddress: 5, payloads: 5, tokenId: 5, model: 5, name: 5 }))).status,
     )
     await api.database.pool.query('DELETE FROM rate_bucket')
   },
