@@ -2,8 +2,7 @@
 import { GatewayError } from '../domain/errors.ts'
 import { balanceOf, takeFromFaucet, transactionsOf, type WalletDeps } from '../gateway/wallet.ts'
 import { changeSettings, settingsOf, type SettingsDeps } from '../gateway/wallet-settings.ts'
-import { Page } from '../schemas/common.ts'
-import { Balance, FaucetReply, TransactionPage } from '../schemas/wallet.ts'
+import { Balance, FaucetReply, HistoryQuery, TransactionPage } from '../schemas/wallet.ts'
 import { SettingsChange, WalletSettings } from '../schemas/wallet-settings.ts'
 import { route, type Route } from './route.ts'
 
@@ -33,7 +32,7 @@ export function createWalletRoutes(deps: WalletRoutesDeps): Route[] {
       family: 'wallet',
       summary: 'What came and what was spent, newest first.',
       guard: reads,
-      query: Page,
+      query: HistoryQuery,
       responses: { 200: TransactionPage },
       handle: async ({ principal, query }) => ({ status: 200, body: await transactionsOf(deps, principal, query) }),
     }),
