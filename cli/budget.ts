@@ -15,8 +15,8 @@ export const budget: Command = {
        gatehouse budget set <KIND> <ID> <PERIOD> <USD> [--json] [--url URL]
        gatehouse budget remove <KIND> <ID> <PERIOD> [--json] [--url URL]
 
-KIND is wallet, scope, agent, session or reflection (what a wallet spends on improving itself); ID is the wallet's address,
-or the id of the others. PERIOD is daily (UTC), weekly (the last 7 days), monthly (the
+KIND is wallet, scope, agent, session or reflection (what a wallet spends on improving itself); ID is the wallet's
+address, or the id of the others. PERIOD is daily (UTC), weekly (the last 7 days), monthly (the
 last 30) or total. What a limit does not cover is refused before it starts.
 
 Examples:

@@ -16,8 +16,8 @@ export const scope: Command = {
        gatehouse scope enable <ID> <SERVER> [--json] [--url URL]
        gatehouse scope disable <ID> <SERVER> [--json] [--url URL]
 
-A turn in a scope is paid within its budget and uses the tools of its enabled servers only. A paused scope starts nothing;
-an archived one never will again.
+A turn in a scope is paid within its budget and uses the tools of its enabled servers only. A paused scope starts
+nothing; an archived one never will again.
 
 Examples:
   npx --no gatehouse scope create "customer 7" --budget 5
