@@ -43,6 +43,9 @@ export const errorCodes = [
   'insufficient-funds',
   'budget-exceeded',
   'budget-limit',
+  'minimum-balance',
+  'scope-inactive',
+  'scope-limit',
   'rate-limited',
   // The outside world.
   'upstream-timeout',

@@ -133,3 +133,12 @@ export const clientRetryAfterSecondsMax = 5 // a longer wait is the caller's dec
 
 // Money
 export const budgetsPerWalletMax = 100 // each hold looks at those that cover it, under the wallet's lock
+
+// Runtime scopes and settings of a wallet
+export const runtimeScopesPerWalletMax = 100 // not archived; a wallet divides its spending by project or customer
+export const scopeNameCharsMax = 200
+export const scopeReferenceCharsMax = 400 // an id or an address of somebody else's
+export const scopeMetadataBytesMax = 16_000
+export const settingCharsMax = 200
+export const settingItemsMax = 200 // agents, providers
+export const conversationRetentionDaysMax = 3_650

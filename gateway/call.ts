@@ -1,5 +1,5 @@
 // The one call record that every door and every activity hands to the pipeline, and what comes back.
-import type { ErrorCode } from '../domain/errors.ts'
+import type { ErrorCode, GatewayError } from '../domain/errors.ts'
 import type { Decision } from '../domain/policy/combine.ts'
 import type { Action, Facts, Resource, Session } from '../domain/policy/rule.ts'
 import type { Principal } from '../domain/principal.ts'
@@ -33,6 +33,8 @@ export type EffectResult<T> = {
   readonly usage?: Readonly<Record<string, number>>
   readonly costMicros?: bigint
   readonly record?: Recorder
+  /** The effect failed after it had cost something: usage and rows are recorded as given, then this is thrown. */
+  readonly fault?: GatewayError
 }
 
 export type Effect<T> = (context: EffectContext) => Promise<EffectResult<T>>
@@ -50,6 +52,8 @@ export type Answer<T> =
         | 'revocation-feed-stale'
         | 'insufficient-funds'
         | 'budget-exceeded'
+        | 'minimum-balance'
+        | 'scope-inactive'
         | 'turn-cancelled'
       >
       readonly reason: string

@@ -6,7 +6,7 @@ import { queues } from './contract.ts'
 /** A model call may fail for minutes at the vendor; `Retry-After` arrives as the next delay. Heartbeats show a cancel. */
 export const modelCalls: ActivityOptions = {
   taskQueue: queues.llm,
-  startToCloseTimeout: '10 minutes',
+  startToCloseTimeout: '11 minutes', // one more than the call itself has: what was used until its end is recorded
   heartbeatTimeout: '10 seconds',
   cancellationType: 'WAIT_CANCELLATION_COMPLETED', // what was streamed is recorded and billed
   retry: {

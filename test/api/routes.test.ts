@@ -22,6 +22,7 @@ const pathOf = (path: string, ids: Readonly<Record<string, string>> = {}) =>
   path.replace(/:(\w+)/g, (_all, name: string) => {
     if (name === 'kind') return 'session'
     if (name === 'period') return 'daily'
+    if (path.startsWith('/wallet/runtime-scopes')) return name === 'server' ? 'everything' : (ids['scope'] ?? someId)
     // A budget is named by what it limits, everything else by its agent.
     if (name === 'id' && !path.startsWith('/wallet/budgets')) return 'assistant'
     return ids[name === 'id' ? 'sid' : name] ?? someId
@@ -53,7 +54,7 @@ const ask = (route: Route, ids: Readonly<Record<string, string>>, authorization:
     signal: AbortSignal.timeout(5_000),
   })
 
-// A session with a budget and a running turn: whatever a by-id route may name.
+// A session with a budget and a running turn, and a runtime scope: whatever a by-id route may name.
 async function possessions(authorization: string) {
   const headers = { authorization }
   await postJson(`${api.url}/wallet/faucet`, {}, headers)
@@ -65,7 +66,9 @@ async function possessions(authorization: string) {
   const turnId = chat.headers.get('x-turn-id') ?? ''
   await chat.body?.cancel()
   await ask(find('/budgets/:kind/:id', 'put') as Route, { sid }, authorization)
-  return { sid, turnId }
+  const scoped = await postJson(`${api.url}/wallet/runtime-scopes`, { name: 'x' }, headers)
+  const { id: scope } = (await scoped.json()) as { id: string }
+  return { sid, turnId, scope }
 }
 
 test.each(routes.filter((route) => route.owns).map((route) => [label(route), route] as const))(
@@ -86,7 +89,7 @@ test.each(routes.filter((route) => route.owns).map((route) => [label(route), rou
 )
 
 test('every guarded route says which of its parameters name an object of a wallet', () => {
-  const open = new Set(['kind', 'period']) // words of a fixed list
+  const open = new Set(['kind', 'period', 'server']) // words of a fixed list
   const unnamed = guarded.flatMap((route) =>
     [...route.path.matchAll(/:(\w+)/g)]
       .map(([, name = '']) => name)
@@ -113,7 +116,7 @@ test.each(routes.filter((route) => route.body).map((route) => [label(route), rou
     expect((await send('{')).status).toBe(400)
     expect((await send('['.repeat(100) + ']'.repeat(100))).status).toBe(400)
     expect([400, 413]).toContain(
-      (await send(JSON.stringify({ message: 5, walletAddress: 5, payloads: 5, tokenId: 5, model: 5 }))).status,
+      (await send(JSON.stringify({ message: 5, walletAddress: 5, payloads: 5, tokenId: 5, model: 5, name: 5 }))).status,
     )
     await api.database.pool.query('DELETE FROM rate_bucket')
   },

@@ -8,6 +8,7 @@ import { createAgentRoutes } from '../../api/agents.ts'
 import { createBudgetRoutes } from '../../api/budgets.ts'
 import { createChatRoutes } from '../../api/chat.ts'
 import { createCodecRoutes } from '../../api/codec.ts'
+import { createRuntimeScopeRoutes } from '../../api/runtime-scopes.ts'
 import { createSessionRoutes } from '../../api/sessions.ts'
 import { createWalletRoutes } from '../../api/wallet.ts'
 import type { Submitted, SubmitOrder } from '../../clients/durable.ts'
@@ -126,6 +127,7 @@ export async function createDoorRig(): Promise<DoorRig> {
     ...createChatRoutes(shared),
     ...createWalletRoutes({ ...shared, faucet: true }),
     ...createBudgetRoutes(shared),
+    ...createRuntimeScopeRoutes(shared),
     ...createCodecRoutes({ codec, pipeline }),
   ]
   const served = await serve(routes, { people, log, metrics })
