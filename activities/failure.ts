@@ -42,6 +42,7 @@ const verdicts: Record<ErrorCode, Verdict> = {
   'insufficient-funds': 'final',
   'budget-exceeded': 'final',
   'budget-limit': 'final',
+  'money-stopped': 'final', // until an operator has looked
   'rate-limited': 'retryable',
   'upstream-timeout': 'retryable',
   'upstream-unavailable': 'retryable',

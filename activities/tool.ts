@@ -120,6 +120,7 @@ const turnCodes: readonly ErrorCode[] = [
   'turn-conflict',
   'insufficient-funds',
   'budget-exceeded',
+  'money-stopped',
   'database-unavailable',
 ]
 

@@ -19,6 +19,7 @@ const messages: Partial<Record<ErrorCode, string>> = {
   revoked: 'The credential or session was revoked.',
   'insufficient-funds': 'The balance does not cover the next step.',
   'budget-exceeded': 'A budget does not cover the next step.',
+  'money-stopped': 'Spending is stopped until an operator has looked.',
   'upstream-timeout': 'The model did not answer in time.',
   'upstream-unavailable': 'The model is not available.',
   'upstream-rate-limited': 'The model is rate limited.',

@@ -108,6 +108,12 @@ export const problems = {
     details: ['subject', 'period', 'limitMicroUsd', 'spentMicroUsd', 'resetsAt'],
   },
   'budget-limit': { status: 409, title: 'The wallet has as many budgets as it may.', wire: 'BUDGET_LIMIT' },
+  'money-stopped': {
+    status: 503,
+    title: 'Spending is stopped until an operator has looked.',
+    wire: 'MONEY_STOPPED',
+    retryAfterSeconds: 60,
+  },
   'rate-limited': { status: 429, title: 'Too many requests.', wire: 'RATE_LIMITED', retryAfterSeconds: 1 },
   'upstream-timeout': { status: 504, title: 'The upstream did not answer in time.', wire: 'UPSTREAM_TIMEOUT' },
   'upstream-unavailable': { status: 502, title: 'The upstream is not available.', wire: 'UPSTREAM_UNAVAILABLE' },

@@ -32,6 +32,7 @@ export type AttemptAnswer =
   | { readonly kind: 'revoked'; readonly scope: string }
   | { readonly kind: 'insufficient' }
   | { readonly kind: 'over_budget' }
+  | { readonly kind: 'stopped' }
   | { readonly kind: 'turn_ended' }
   | { readonly kind: 'fault'; readonly answer: string }
 
@@ -64,6 +65,7 @@ function holdText(hold: HoldRow | undefined): string | null {
 function toAnswer({ answer, seq, scope }: Reply): AttemptAnswer {
   if (answer === 'ok' && seq !== undefined) return { kind: 'ok', seq: BigInt(seq) }
   if (answer === 'revoked') return { kind: 'revoked', scope: scope ?? 'A scope' }
+  if (answer === 'stopped') return { kind: 'stopped' }
   if (answer === 'insufficient' || answer === 'over_budget' || answer === 'turn_ended') return { kind: answer }
   return { kind: 'fault', answer }
 }

@@ -43,6 +43,7 @@ export const errorCodes = [
   'insufficient-funds',
   'budget-exceeded',
   'budget-limit',
+  'money-stopped',
   'rate-limited',
   // The outside world.
   'upstream-timeout',

@@ -43,6 +43,8 @@ export async function begin(deps: PipelineDeps, passage: Passage): Promise<Begun
       return { code: 'insufficient-funds', reason: 'The balance does not cover this.' }
     case 'over_budget':
       return { code: 'budget-exceeded', reason: 'A budget does not cover this.' }
+    case 'stopped':
+      return { code: 'money-stopped', reason: 'Spending is stopped until an operator has looked.' }
     case 'turn_ended':
       return { code: 'turn-cancelled', reason: 'The turn has ended.' }
     case 'fault':

@@ -50,6 +50,7 @@ export type Answer<T> =
         | 'revocation-feed-stale'
         | 'insufficient-funds'
         | 'budget-exceeded'
+        | 'money-stopped'
         | 'turn-cancelled'
       >
       readonly reason: string
