@@ -123,3 +123,8 @@ export const clientRetryAfterSecondsMax = 5 // a longer wait is the caller's dec
 
 // Money
 export const budgetsPerWalletMax = 100 // each hold looks at those that cover it, under the wallet's lock
+
+// Integrity of the ledger
+export const ledgerAuditPageWallets = 500 // of one snapshot
+export const ledgerAuditHoldMs = 86_400_000 // a hold of no live work is settled within minutes; after a day it is a fault
+export const moneyStopsShown = 100

@@ -62,12 +62,14 @@ test('no table of money or evidence may be updated, deleted from or truncated, b
   expect(rows.map((row) => row['granted'])).toEqual(['audit_head UPDATE']) // forward only, by a trigger
 })
 
-test.each(['UPDATE audit_record SET body = 1', 'DELETE FROM audit_record', 'TRUNCATE audit_record', 'DELETE FROM audit_head'])(
-  'evidence: the application may not %s',
-  async (sql) => {
-    await expect(hostile.query(sql)).rejects.toThrow('permission denied')
-  },
-)
+test.each([
+  'UPDATE audit_record SET body = 1',
+  'DELETE FROM audit_record',
+  'TRUNCATE audit_record',
+  'DELETE FROM audit_head',
+])('evidence: the application may not %s', async (sql) => {
+  await expect(hostile.query(sql)).rejects.toThrow('permission denied')
+})
 
 test('the head of a chain moves forward only', async () => {
   await expect(hostile.query("UPDATE audit_head SET seq = 6 WHERE tenant = 't'")).rejects.toThrow('only moves forward')
@@ -76,12 +78,15 @@ test('the head of a chain moves forward only', async () => {
 })
 
 test('money never moves between wallets, nor to an account that is no revenue', async () => {
-  const ids = await ledger.query("SELECT id FROM account WHERE wallet_id IN ($1, $2) OR code = 'treasury'", [rich, poor])
+  const ids = await ledger.query("SELECT id FROM account WHERE wallet_id IN ($1, $2) OR code = 'treasury'", [
+    rich,
+    poor,
+  ])
   expect(ids).toHaveLength(7)
   for (const { id } of ids)
-    await expect(
-      ask(holdOn, [randomUUID(), rich, id, 10]).catch((error: Error) => error.message),
-    ).resolves.toMatch(/not_allowed/)
+    await expect(ask(holdOn, [randomUUID(), rich, id, 10]).catch((error: Error) => error.message)).resolves.toMatch(
+      /not_allowed/,
+    )
   expect(await ledger.available(addresses[0])).toBe(1_000n)
 })
 
