@@ -292,11 +292,5 @@ test('ready says which part is missing, health says what is degraded', async () 
     status: 'ok',
     securityPosture: { attestationAvailability: { teeEnabled: false }, degraded: true },
   })
-  await rig.pool.query("SELECT money_halt(NULL, 'a test')")
-  const reasons = async () =>
-    ((await bodyOf(await rig.call('GET', '/health'))) as { securityPosture: object }).securityPosture
-  await expect.poll(reasons, { timeout: 3_000 }).toMatchObject({
-    degradedReasons: ['attestation_unavailable', 'keys_env_fallback', 'money_stopped'],
-  })
-  expect(await bodyOf(await rig.call('GET', '/ready'))).toMatchObject({ ready: true, money: 'stopped' })
+})
 })

@@ -94,13 +94,13 @@ test.each([
 })
 
 test('says nothing false while money moves', async () => {
-  let moving = true
+  const moving = new AbortController()
   const traffic = Array.from({ length: 6 }, async () => {
-    while (moving) await posts(await holds(1), 0)
+    while (!moving.signal.aborted) await posts(await holds(1), 0)
   })
   const wrong: unknown[] = []
   for (let round = 0; round < 15; round += 1) wrong.push(...(await checkLedger(database.pool)).faults)
-  moving = false
+  moving.abort()
   await Promise.all(traffic)
   expect(wrong).toEqual([])
 })
