@@ -293,4 +293,3 @@ test('ready says which part is missing, health says what is degraded', async () 
     securityPosture: { attestationAvailability: { teeEnabled: false }, degraded: true },
   })
 })
-})
