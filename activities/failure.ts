@@ -45,6 +45,7 @@ const verdicts: Record<ErrorCode, Verdict> = {
   'minimum-balance': 'final',
   'scope-inactive': 'final',
   'scope-limit': 'final',
+  'money-stopped': 'final', // until an operator has looked
   'rate-limited': 'retryable',
   'upstream-timeout': 'retryable',
   'upstream-unavailable': 'retryable',

@@ -123,6 +123,7 @@ const turnCodes: readonly ErrorCode[] = [
   'budget-exceeded',
   'minimum-balance',
   'scope-inactive',
+  'money-stopped',
   'database-unavailable',
 ]
 

@@ -33,6 +33,7 @@ const messages: Partial<Record<ErrorCode, string>> = {
   'budget-exceeded': 'A budget does not cover the next step.',
   'minimum-balance': 'Less than the minimum balance would be left after the next step.',
   'scope-inactive': 'The runtime scope was paused or archived.',
+  'money-stopped': 'Spending is stopped until an operator has looked.',
   'upstream-timeout': 'The model did not answer in time.',
   'upstream-unavailable': 'The model is not available.',
   'upstream-rate-limited': 'The model is rate limited.',

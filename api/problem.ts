@@ -126,6 +126,12 @@ export const problems = {
     wire: 'SCOPE_LIMIT',
     details: ['scopesMax'],
   },
+  'money-stopped': {
+    status: 503,
+    title: 'Spending is stopped until an operator has looked.',
+    wire: 'MONEY_STOPPED',
+    retryAfterSeconds: 60,
+  },
   'rate-limited': { status: 429, title: 'Too many requests.', wire: 'RATE_LIMITED', retryAfterSeconds: 1 },
   'upstream-timeout': { status: 504, title: 'The upstream did not answer in time.', wire: 'UPSTREAM_TIMEOUT' },
   'upstream-unavailable': { status: 502, title: 'The upstream is not available.', wire: 'UPSTREAM_UNAVAILABLE' },

@@ -34,7 +34,7 @@ export type AttemptAnswer =
   | { readonly kind: 'fault'; readonly answer: string }
 
 /** Nothing was begun, for a reason that callers must expect. */
-const refusals = ['insufficient', 'minimum_balance', 'over_budget', 'scope_inactive', 'turn_ended'] as const
+const refusals = ['insufficient', 'minimum_balance', 'over_budget', 'scope_inactive', 'stopped', 'turn_ended'] as const
 
 type Reply = { answer: string; seq?: number; scope?: string }
 

@@ -16,19 +16,21 @@ export type PoolOptions = {
   readonly applicationName?: string
   /** Called with errors of idle connections; the pool replaces them. */
   readonly onError?: (error: Error) => void
+  /** As the owner of the schema instead of the application role: for operator commands. */
+  readonly asOwner?: boolean
 }
 
 const lockTimeoutMs = 2_000
 const statementTimeoutMs = 5_000
 
-const sessionOptions = `-c role=gatehouse_app -c lock_timeout=${lockTimeoutMs} -c statement_timeout=${statementTimeoutMs}`
+const limits = `-c lock_timeout=${lockTimeoutMs} -c statement_timeout=${statementTimeoutMs}`
 
 /** Opens a pool; `end()` it when done. Nothing is connected before the first query. */
 export function createPool(options: PoolOptions): Pool {
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.connectionsMax ?? 12,
-    options: sessionOptions,
+    options: options.asOwner === true ? limits : `-c role=gatehouse_app ${limits}`,
     application_name: options.applicationName ?? 'gatehouse',
     connectionTimeoutMillis: 10_000,
     idleTimeoutMillis: 30_000,

@@ -46,6 +46,7 @@ export const errorCodes = [
   'minimum-balance',
   'scope-inactive',
   'scope-limit',
+  'money-stopped',
   'rate-limited',
   // The outside world.
   'upstream-timeout',

@@ -142,3 +142,12 @@ export const scopeMetadataBytesMax = 16_000
 export const settingCharsMax = 200
 export const settingItemsMax = 200 // agents, providers
 export const conversationRetentionDaysMax = 3_650
+
+// Integrity of the ledger
+export const ledgerAuditPageWallets = 500 // of one snapshot
+export const ledgerAuditHoldMs = 86_400_000 // a hold of no live work is settled within minutes; after a day it is a fault
+export const moneyStopsShown = 100
+export const orphanEndedMs = 60_000 // after the end of its try; the worker that still posts has had its time
+export const orphanStrayMs = 900_000 // a hold without a try: its transaction is over within 5 s
+export const orphanPageRows = 100
+export const upkeepPagesMax = 500 // of one workflow run

@@ -47,6 +47,8 @@ export async function begin(deps: PipelineDeps, passage: Passage): Promise<Begun
       return { code: 'minimum-balance', reason: 'Less than the minimum balance would be left.' }
     case 'scope_inactive':
       return { code: 'scope-inactive', reason: 'The runtime scope is not active.' }
+    case 'stopped':
+      return { code: 'money-stopped', reason: 'Spending is stopped until an operator has looked.' }
     case 'turn_ended':
       return { code: 'turn-cancelled', reason: 'The turn has ended.' }
     case 'fault':

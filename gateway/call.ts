@@ -54,6 +54,7 @@ export type Answer<T> =
         | 'budget-exceeded'
         | 'minimum-balance'
         | 'scope-inactive'
+        | 'money-stopped'
         | 'turn-cancelled'
       >
       readonly reason: string

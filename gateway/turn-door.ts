@@ -220,6 +220,8 @@ async function refusalOf({ prices }: TurnDoorDeps, { client, prepared, answer }:
   if (answer === 'revoked') return new GatewayError('revoked', 'A scope of the request was revoked.')
   if (answer === 'queue_full') return new GatewayError('turn-queue-full', 'Too many turns wait in this session.')
   if (answer === 'session_gone') return new GatewayError('not-found', 'There is no such session.')
+  if (answer === 'stopped')
+    return new GatewayError('money-stopped', 'Spending is stopped until an operator has looked.')
   const { post, principal, holdMicros } = prepared
   const refusal = await moneyRefusal(client, answer, {
     walletId: principal.walletId,

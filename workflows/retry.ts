@@ -41,3 +41,11 @@ export const ledgerSteps: ActivityOptions = {
   retry: { initialInterval: '100 milliseconds', maximumInterval: '30 seconds', backoffCoefficient: 2 },
   summary: 'The turn is closed',
 }
+
+/** A look at many rows: a page may take minutes, and the next run of the schedule comes anyway. */
+export const ledgerUpkeep: ActivityOptions = {
+  taskQueue: queues.batch,
+  startToCloseTimeout: '10 minutes',
+  retry: { maximumAttempts: 5, initialInterval: '1 second', maximumInterval: '30 seconds', backoffCoefficient: 2 },
+  summary: 'The ledger is looked after',
+}
