@@ -1,27 +1,20 @@
 // One model call of a turn: through the pipeline, streamed to the token bus, recorded and charged in one transaction.
 // Whoever runs it again finds the stored message and calls nobody.
 import { Context } from '@temporalio/activity'
-import { turnHoldId } from '../crypto/turn-ids.ts'
-import {
-  insertMessage,
-  lockTurn,
-  readHold,
-  readMessage,
-  readTranscript,
-  stepBeginning,
-  writeTotals,
-} from '../db/turn-step.ts'
+import { insertMessage, lockTurn, readMessage, readTranscript, stepBeginning, writeTotals } from '../db/turn-step.ts'
 import { GatewayError, invariant } from '../domain/errors.ts'
 import { heartbeatMs, historyBytesMax, historyMessagesMax } from '../domain/limits.ts'
 import { baseCost, modelReservation, planCost, plans, rowsOf } from '../domain/pricing.ts'
 import type { Call, EffectResult } from '../gateway/call.ts'
 import type { Recorder } from '../gateway/ports.ts'
+import { tokensOfRequest } from '../gateway/token-bound.ts'
 import { Blocks, type Block, type ModelRequest } from '../schemas/model.ts'
 import { turnStreamId } from '../workflows/contract.ts'
 import { fenceOf, readAnswer, type Answered } from './answer.ts'
 import { chargeStep, totalsAfter } from './charge.ts'
 import type { ActivityDeps } from './deps.ts'
 import { toFailure } from './failure.ts'
+import { holdOfStep, type StepHold } from './model-hold.ts'
 import { messagesOf } from './transcript.ts'
 import { tryName, turnContext, type StepRef, type TurnContext } from './turn-context.ts'
 
@@ -60,9 +53,10 @@ async function callModel(deps: ActivityDeps, ref: StepRef): Promise<ModelOutcome
     const { stepsMax } = facts.agent
     if (ref.step > stepsMax) return { kind: 'stopped', reason: `The agent may take ${stepsMax} steps.` }
     const request = await requestOf(deps, ref, facts)
-    const call = await callOf(deps, { ref, facts, request })
+    const hold = await holdOfStep(deps, ref, neededMicros(deps, facts, request))
+    const order = { ref, facts, request, hold }
     if (context.info.attempt > 1) await announceRestart(deps, ref)
-    const answer = await deps.pipeline.run(call, (effect) => answerOnce(deps, { ref, facts, request, ...effect }))
+    const answer = await deps.pipeline.run(callOf(order), (effect) => answerOnce(deps, { ...order, ...effect }))
     if (answer.kind === 'held') throw new GatewayError('approval-required', answer.decision.reason)
     if (answer.kind === 'refused') throw new GatewayError(answer.code, answer.reason)
     deps.crashPoint('model-after-record')
@@ -105,17 +99,20 @@ async function requestOf(
   }
 }
 
-type Order = { readonly ref: StepRef; readonly facts: TurnContext; readonly request: ModelRequest }
+function neededMicros({ prices, today }: ActivityDeps, { turn, agent }: TurnContext, request: ModelRequest): bigint {
+  const bound = { inputTokens: tokensOfRequest(request), outputTokens: agent.outputTokensMax }
+  return modelReservation(rowsOf(prices.rows, turn.model, today()), plans.managed, bound)
+}
 
-async function callOf(deps: ActivityDeps, { ref, facts, request }: Order): Promise<Call> {
+type Order = {
+  readonly ref: StepRef
+  readonly facts: TurnContext
+  readonly request: ModelRequest
+  readonly hold: StepHold
+}
+
+function callOf({ ref, facts, request, hold }: Order): Call {
   const { turn, agent, principal } = facts
-  const holdId = turnHoldId({ ...ref, n: 0 })
-  // The first step's hold was taken at the door; a repeated attempt meets its own. Either way the amount stands.
-  const inputTokens = Buffer.byteLength(JSON.stringify(request))
-  const bound = { inputTokens, outputTokens: agent.outputTokensMax }
-  const amountMicros =
-    (await readHold(deps.pool, holdId)) ??
-    modelReservation(rowsOf(deps.prices.rows, turn.model, deps.today()), plans.managed, bound)
   return {
     principal,
     session: { id: turn.sessionId, risk: 0 },
@@ -127,9 +124,8 @@ async function callOf(deps: ActivityDeps, { ref, facts, request }: Order): Promi
     attempt: Context.current().info.attempt,
     turn: ref,
     hold: {
-      id: holdId,
+      ...hold,
       revenue: 2,
-      amountMicros,
       code: 10,
       agentId: agent.id,
       workflowId: tryName(ref),
@@ -142,7 +138,7 @@ async function callOf(deps: ActivityDeps, { ref, facts, request }: Order): Promi
 type Answering = Order & { readonly attemptId: string; readonly signal: AbortSignal }
 
 async function answerOnce(deps: ActivityDeps, answering: Answering): Promise<EffectResult<Answered>> {
-  const { ref, facts } = answering
+  const { ref, facts, hold } = answering
   const about = { 'gatehouse.turn': ref.turnId, 'gatehouse.step': ref.step, 'gatehouse.model': facts.turn.model }
   const answered = await deps.tracing.span('upstream model', about, () => readAnswer(deps, answering))
   deps.crashPoint('model-before-record')
@@ -152,14 +148,14 @@ async function answerOnce(deps: ActivityDeps, answering: Answering): Promise<Eff
     value: answered,
     output: answered.blocks,
     usage: { ...answered.usage },
-    record: recordAnswer(deps, { ref, answered, stepPicos: planCost(plans.managed, base, 0) }),
+    record: recordAnswer(deps, { ref, hold, answered, stepPicos: planCost(plans.managed, base, 0) }),
   }
 }
 
-type Recording = { readonly ref: StepRef; readonly answered: Answered; readonly stepPicos: bigint }
+type Recording = Pick<Order, 'ref' | 'hold'> & { readonly answered: Answered; readonly stepPicos: bigint }
 
 // Message row, totals and posting: one transaction with the attempt's end. The turn's row lock orders parallel steps.
-function recordAnswer(deps: ActivityDeps, { ref, answered, stepPicos }: Recording): Recorder {
+function recordAnswer(deps: ActivityDeps, { ref, hold, answered, stepPicos }: Recording): Recorder {
   return async (client) => {
     const turn = await lockTurn(client, ref.turnId)
     invariant(turn, 'A running turn exists.')
@@ -186,6 +182,6 @@ function recordAnswer(deps: ActivityDeps, { ref, answered, stepPicos }: Recordin
       picos: stepPicos.toString(),
       plan: plans.managed.id,
     }
-    await chargeStep(deps, client, { turn, totals, holdId: turnHoldId({ ...ref, n: 0 }), kind: 'model', meta })
+    await chargeStep(deps, client, { turn, totals, holdId: hold.id, kind: 'model', meta })
   }
 }
