@@ -29,6 +29,11 @@ export const permissionCharsMax = 64
 export const membersMax = 10_000
 export const verifiedTokensMax = 10_000 // cache of verified tokens per process
 
+// Database.
+export const lockWaitMs = 2_000 // a longer queue for one row is an overload: refuse, and let the caller come again
+export const statementMs = 5_000
+export const transactionIdleMs = 2_000 // its locks hold up revocations, which wait `lockWaitMs` for them
+
 // Revocation.
 export const revocationFeedHeartbeatMs = 500
 export const revocationFeedStaleMs = 2_000 // an older feed refuses effects

@@ -33,6 +33,7 @@ import { stepMeta } from './hold-meta.ts'
 import { moneyRefusal } from './money-refusal.ts'
 import { gateOf } from './pipeline.ts'
 import type { Clock } from './ports.ts'
+import { tokensOfBlocks } from './token-bound.ts'
 
 export type TurnDoorDeps = {
   readonly pool: Pool
@@ -132,16 +133,14 @@ function pricedModel({ prices, resolveModel: resolve, clock }: TurnDoorDeps, wan
   return { model, rows }
 }
 
-// A token is at least one byte, so bytes bound tokens; images count by table. JSON around the messages is covered by the
-// allowance for the tools.
+// What is known of the request now. JSON around the messages is covered by the allowance for the tools; what an earlier
+// turn adds until this one runs is held then.
 async function inputTokensBound(pool: Pool, { session, agent, content }: TurnPost): Promise<number> {
   const skills = agent.skills.map((skill) => Buffer.byteLength(skill.text) + Buffer.byteLength(skill.title) + 8)
   const history = await transcriptSize(pool, session.id)
-  const blocks = content.map((block) =>
-    block.type === 'image' ? imageTokensBound : Buffer.byteLength(JSON.stringify(block)),
-  )
-  const sizes = [Buffer.byteLength(agent.systemPrompt), ...skills, ...blocks, Math.min(history.bytes, historyBytesMax)]
-  return sizes.reduce((sum, size) => sum + size, toolSchemaBytesBound + history.images * imageTokensBound)
+  const said = [tokensOfBlocks(content), Math.min(history.bytes, historyBytesMax), history.images * imageTokensBound]
+  const sizes = [Buffer.byteLength(agent.systemPrompt), ...skills, ...said]
+  return sizes.reduce((sum, size) => sum + size, toolSchemaBytesBound)
 }
 
 /** Attempts write with fences of their try: try × 1,000,000 and up. */
