@@ -132,7 +132,8 @@ async function recordFailure(
   deps.sealer.wake()
 }
 
-function codeOf(error: unknown): string {
+/** Code of a failure on record. */
+export function codeOf(error: unknown): string {
   if (error instanceof GatewayError) return error.code
   return error instanceof Error && error.name === 'AbortError' ? 'aborted' : 'internal'
 }

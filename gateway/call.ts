@@ -64,6 +64,12 @@ export type Answer<T> =
 export type Pipeline = {
   /** Decides, admits, runs the effect, records. Throws what the effect throws, after recording it. */
   readonly run: <T>(call: Call, effect: Effect<T>) => Promise<Answer<T>>
-  /** Decides without an effect, for doors whose admission is a call of their own (a chat turn). Audited. */
-  readonly admit: (call: Omit<Call, 'signal'>) => Promise<Answer<null>>
+  /**
+   * Decides without an effect. `enter` is the admission of a door that has one of its own (a chat turn): it calls its
+   * argument in its transaction, so that record and admission stand together; what it throws is recorded instead.
+   */
+  readonly admit: {
+    (call: Omit<Call, 'signal'>): Promise<Answer<null>>
+    <T>(call: Omit<Call, 'signal'>, enter: (record: Recorder) => Promise<T>): Promise<Answer<T>>
+  }
 }

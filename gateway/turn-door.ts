@@ -32,7 +32,7 @@ import type { Call, Pipeline } from './call.ts'
 import { stepMeta } from './hold-meta.ts'
 import { moneyRefusal } from './money-refusal.ts'
 import { gateOf } from './pipeline.ts'
-import type { Clock } from './ports.ts'
+import type { Clock, Recorder } from './ports.ts'
 import { tokensOfBlocks } from './token-bound.ts'
 
 export type TurnDoorDeps = {
@@ -75,9 +75,7 @@ type Prepared = {
 /** Opens a turn, joins the one that runs or finds the one to replay. Throws what refuses it. */
 export async function openTurn(deps: TurnDoorDeps, post: TurnPost): Promise<OpenedTurn> {
   const prepared = await prepare(deps, post)
-  const { decision } = await decideAndBegin(deps, prepared)
-  if (decision.kind === 'new') throw new InvariantError('A new turn has an id by now.')
-  if (decision.kind === 'refuse') throw new GatewayError(decision.code, 'The key belongs to another request.')
+  const decision = await admit(deps, prepared, (record) => decideAndBegin(deps, prepared, record))
   const turn = { turnId: decision.turnId, try: decision.try }
   deps.events.turnOpened({ ...turn, dedupe: decision.kind })
   if (decision.kind === 'join') return { ...turn, dedupe: 'joined' }
@@ -146,9 +144,10 @@ async function inputTokensBound(pool: Pool, { session, agent, content }: TurnPos
 /** Attempts write with fences of their try: try × 1,000,000 and up. */
 const fencePerTry = 1_000_000n
 
-type Decided = { readonly decision: TurnDecision }
+/** What a POST has become: the try that it submits, joins or replays. */
+type Decided = Exclude<TurnDecision, { kind: 'new' | 'refuse' }>
 
-async function decideAndBegin(deps: TurnDoorDeps, prepared: Prepared): Promise<Decided> {
+async function decideAndBegin(deps: TurnDoorDeps, prepared: Prepared, record: Recorder): Promise<Decided> {
   const { post, bodyHash } = prepared
   const explicitKey = post.idempotencyKey !== undefined
   const key = {
@@ -157,25 +156,31 @@ async function decideAndBegin(deps: TurnDoorDeps, prepared: Prepared): Promise<D
     explicit: explicitKey,
     bodyHash,
   }
-  await admit(deps, prepared)
   return inTransaction(deps.pool, async (client) => {
+    await record(client)
     const row: KeyRow = await lockTurnKey(client, key)
     const decision = decideTurn(row.turn, { explicitKey, sameBody: row.bodyHash === bodyHash, now: deps.clock() })
-    if (decision.kind !== 'new' && decision.kind !== 'retry') return { decision }
+    if (decision.kind === 'refuse') throw new GatewayError(decision.code, 'The key belongs to another request.')
+    if (decision.kind !== 'new' && decision.kind !== 'retry') return decision
     const turn =
       decision.kind === 'new' ? { turnId: randomUUID(), try: 1 } : { turnId: decision.turnId, try: decision.try }
     const reply = await beginTurn(client, orderOf(deps, prepared, turn))
     if (reply.answer !== 'ok') throw await refusalOf(deps, { client, prepared, answer: reply.answer })
     if (decision.kind === 'retry') await reopenStream(client, `turn:${turn.turnId}`, BigInt(turn.try) * fencePerTry)
     await pointTurnKey(client, { ...key, turnId: turn.turnId })
-    return { decision: { kind: 'retry', ...turn } }
+    return { kind: 'retry', ...turn }
   })
 }
 
-async function admit({ pipeline }: TurnDoorDeps, { call }: Prepared): Promise<void> {
-  const answer = await pipeline.admit(call)
+async function admit<T>(
+  { pipeline }: TurnDoorDeps,
+  { call }: Prepared,
+  enter: (record: Recorder) => Promise<T>,
+): Promise<T> {
+  const answer = await pipeline.admit(call, enter)
   if (answer.kind === 'held') throw new GatewayError('approval-required', answer.decision.reason)
   if (answer.kind === 'refused') throw new GatewayError(answer.code, answer.reason)
+  return answer.value
 }
 
 function orderOf(
