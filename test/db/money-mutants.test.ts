@@ -1,9 +1,10 @@
 // The property of money is worth something only if it sees a broken ledger: each planted bug is caught.
 import { expect, test } from 'vitest'
 import { createTestDatabase } from '../support/database.ts'
-import { connectLedgerFacts, type LedgerFacts } from '../support/ledger-facts.ts'
+import { connectLedgerFacts } from '../support/ledger-facts.ts'
 import { playEdges } from '../support/money-edges.ts'
 import { playMoney } from '../support/money-play.ts'
+import { plantBug } from '../support/planted-bug.ts'
 
 const seed = 20_261_124
 
@@ -11,13 +12,6 @@ test('no sequence creates, loses or doubles money', async () => {
   await using database = await createTestDatabase()
   await expect(playMoney(database, { runs: 40, seed })).resolves.toBeUndefined()
 })
-
-async function plant(ledger: LedgerFacts, bug: { name: string; from: string; to: string }): Promise<void> {
-  const [row] = await ledger.query('SELECT pg_get_functiondef($1::regproc) AS body', [bug.name])
-  const body = String(row?.['body'])
-  expect(body).toContain(bug.from)
-  await ledger.query(body.replaceAll(bug.from, bug.to))
-}
 
 const double = 'DROP INDEX one_resolution'
 test.each([
@@ -61,7 +55,7 @@ test.each([
 ] as const)('the property sees a ledger that %s', async (...[, name, from, to, besides]) => {
   await using database = await createTestDatabase()
   await using ledger = await connectLedgerFacts(database.url)
-  await plant(ledger, { name, from, to })
+  await plantBug(ledger, { name, from, to })
   if (besides !== '') await ledger.query(besides)
   await expect(playMoney(database, { runs: 120, seed })).rejects.toThrow(/Property failed/)
 })
@@ -95,6 +89,6 @@ test.each([
 ] as const)('the edges see a ledger that %s', async (_, changes) => {
   await using database = await createTestDatabase()
   await using ledger = await connectLedgerFacts(database.url)
-  for (const [name, from, to] of changes) await plant(ledger, { name, from, to })
+  for (const [name, from, to] of changes) await plantBug(ledger, { name, from, to })
   await expect(playEdges(database, { runs: 120, seed })).rejects.toThrow(/Property failed/)
 })
