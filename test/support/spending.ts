@@ -142,7 +142,8 @@ async function judge(ground: Ground, spent: readonly Spent[]): Promise<Pick<Spen
     'SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()',
   )
   if (String(deadlocks?.['deadlocks']) !== '0') broken.push(`${String(deadlocks?.['deadlocks'])} deadlocks`)
-  return { broken: broken.slice(0, 20), tight: await compareBudgets(ground, broken) }
+  const tight = await compareBudgets(ground, broken)
+  return { broken: broken.slice(0, 20), tight }
 }
 
 // The rows are what was answered, and what the plan says: each once, with its own amount and end.
