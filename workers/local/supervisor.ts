@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Config } from '../../config/load.ts'
 import { parseTemporalSettings } from '../../config/temporal.ts'
+import { openServiceLogin } from './service-login.ts'
 import { prepare } from '../prepare.ts'
 import { startChild, type ManagedChild } from './child.ts'
 import { prepareDemo } from './demo.ts'
@@ -84,11 +85,12 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
     double('tools', 'local/tool-server'),
   ])
   const { namespace } = config.temporal
-  await prepare({ databaseUrl: postgres.url, temporal: { address: temporal.address, namespace }, say: options.say })
+  const ownerUrl = config.secrets.databaseOwnerUrl?.reveal() ?? postgres.url
+  await prepare({ databaseUrl: ownerUrl, temporal: { address: temporal.address, namespace }, say: options.say })
   const demo = config.environment === 'development' ? await prepareDemo(stateDir) : []
   const environment = {
     ...shared,
-    DATABASE_URL: postgres.url,
+    DATABASE_URL: postgres.isOurs ? await openServiceLogin(ownerUrl) : postgres.url,
     TEMPORAL_ADDRESS: temporal.address,
     ...(temporal.uiUrl === null ? {} : { TEMPORAL_UI_URL: temporal.uiUrl }),
     GATEHOUSE_TOOLS_URL: tools.facts().url ?? '',
@@ -201,6 +203,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 function sharedEnvironment({ environment, config, stateDir }: SupervisorOptions, { api }: Ports): Environment {
   return {
     ...environment,
+    DATABASE_OWNER_URL: undefined,
     GATEHOUSE_ENV: config.environment,
     GATEHOUSE_STATE_DIR: stateDir,
     GATEHOUSE_PUBLIC_URL: config.publicUrl ?? `http://127.0.0.1:${api[0] ?? config.port}`,
