@@ -51,7 +51,7 @@ export type VerifyAnswer = z.output<typeof VerifyAnswer>
 const day = z
   .string()
   .regex(/^\d{4}-\d{2}-\d{2}$/, 'must be a UTC day such as 2026-01-31')
-  .refine((text) => new Date(`${text}T00:00:00Z`).toJSON()?.startsWith(text) === true, 'is no day')
+  .refine((text) => isDay(text), 'is no day')
 const seq = z
   .string()
   .regex(/^\d{1,15}$/, 'must be a whole number')
@@ -69,3 +69,8 @@ export const ExportQuery = z
   .refine((query) => (query.day === undefined) !== (query.after === undefined), 'takes either day or after')
   .refine((query) => query.to === undefined || query.after !== undefined, 'takes to beside after only')
 export type ExportQuery = z.output<typeof ExportQuery>
+
+function isDay(text: string): boolean {
+  const at = new Date(`${text}T00:00:00Z`)
+  return !Number.isNaN(at.getTime()) && at.toISOString().startsWith(text)
+}

@@ -198,7 +198,7 @@ test('the public keys of the chain are for anybody, and hold nothing private', a
 async function sessionOf(pool: EvidenceRig['api']['database']['pool']) {
   const client = await pool.connect()
   return {
-    query: client.query.bind(client) as typeof client.query,
+    query: client.query.bind(client),
     [Symbol.asyncDispose]: async () => client.release(true),
   }
 }
