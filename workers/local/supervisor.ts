@@ -11,7 +11,7 @@ import { prepare } from '../prepare.ts'
 import { startChild, type ManagedChild } from './child.ts'
 import { prepareDemo } from './demo.ts'
 import { takePort } from './ports.ts'
-import { removeRunFile, writeRunFile, type RunFile } from './run-file.ts'
+import { keepRunFile, removeRunFile, type KeptRunFile, type RunFile } from './run-file.ts'
 import { databaseOf, endLeftovers, temporalOf, type Database, type Durable } from './servers.ts'
 import { lockState } from './state-lock.ts'
 
@@ -59,9 +59,9 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
   await endLeftovers(stateDir)
   const ports = await choosePorts(options)
   const settings = parseTemporalSettings(readFileSync(join(root, 'temporal.yaml'), 'utf8'))
-  const state: { run: RunFile | undefined } = { run: undefined }
+  const state: { file?: KeptRunFile } = {}
   // What is replaced before all is ready is written with everything else.
-  const replaced = () => void (state.run && write().catch((error: Error) => options.say(error.message)))
+  const replaced = () => void state.file?.write().catch((error: Error) => options.say(error.message))
   const start: Start = (name, entry, env) =>
     startChild({
       name,
@@ -98,13 +98,13 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
   }
   const [apis, durables] = await startServices(options, { ports, stops, environment, start })
   const startedAt = new Date().toISOString()
-  const write = async () => {
-    state.run = runFileOf({ ports, temporal, postgres, scripted, tools, apis, durables, demo, startedAt })
-    await writeRunFile(stateDir, state.run)
-  }
-  await write()
+  const file = keepRunFile(stateDir, () =>
+    runFileOf({ ports, temporal, postgres, scripted, tools, apis, durables, demo, startedAt }),
+  )
+  state.file = file
+  await file.write()
   return {
-    run: () => state.run as RunFile,
+    run: file.current,
     restart: async (kind) =>
       void (await Promise.all((kind === 'api' ? apis : durables).map((child) => child.restart()))),
     stop,
