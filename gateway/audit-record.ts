@@ -2,6 +2,7 @@
 import { digestOf, wellFormed } from '../crypto/evidence.ts'
 import type { Decision } from '../domain/policy/combine.ts'
 import type { Principal } from '../domain/principal.ts'
+import { retentionDefault } from '../domain/retention.ts'
 import { auditSchemaVersion, type AuditIntent, type AuditOutcome, type AuditStatus } from '../schemas/audit.ts'
 import type { SpanIds } from '../telemetry/tracing.ts'
 import type { Call } from './call.ts'
@@ -72,7 +73,7 @@ function policyOf(decision: Decision): AuditIntent['policy'] {
     epoch: decision.epoch,
     rules: [...decision.ruleIds],
     rationale: decision.reason,
-    retention: null,
+    retention: retentionDefault,
   }
 }
 

@@ -1,11 +1,12 @@
 // One audit record: what was asked, by whom, what was decided by which rule, and how it ended. A fact whose source is
 // not connected is null. Hashes stand for payloads, which are not kept.
 import { z } from 'zod'
+import { retentionClasses } from '../domain/retention.ts'
 
 const Hash = z.string().regex(/^[0-9a-f]{64}$/)
 const text = z.string().nullable()
 
-export const auditSchemaVersion = 1
+export const auditSchemaVersion = 2
 
 /**
  * `admitted`: allowed, and the effect follows under records of its own. `denied`: by a rule. `refused`: by the gate, the
@@ -21,7 +22,8 @@ const Policy = z.strictObject({
   epoch: z.number().int(),
   rules: z.array(z.string()),
   rationale: z.string(),
-  retention: text,
+  /** Null in records of the first form. */
+  retention: z.enum(retentionClasses).nullable(),
 })
 
 const Proof = z.strictObject({
@@ -37,7 +39,7 @@ const Proof = z.strictObject({
 
 /** Known before the effect: stored with the attempt, before any byte leaves. */
 export const AuditIntent = z.strictObject({
-  schema_version: z.literal(auditSchemaVersion),
+  schema_version: z.number().int().min(1).max(auditSchemaVersion),
   ts: z.iso.datetime(),
   trace_id: text,
   span_id: text,
@@ -59,7 +61,8 @@ export const AuditIntent = z.strictObject({
   effect_seq: z.number().int().nullable(),
   nodeId: text,
   agentRef: text,
-  agentVariables: z.null(),
+  /** What the caller claims of its run; it authorises nothing. */
+  agentVariables: z.record(z.string(), z.string()).nullable(),
   usid: z.string(),
   wsid: text,
   asid: text,
@@ -111,3 +114,17 @@ export const ChainLink = z.looseObject({
   sig: z.string(),
 })
 export type ChainLink = z.output<typeof ChainLink>
+
+/**
+ * What a tenant's chain looked like at a moment: `root` is the SHA-256 of the record `seq`, and stands for all before it.
+ * `sig` covers the canonical JSON of all other members.
+ */
+export const AuditCheckpoint = z.strictObject({
+  tenant: z.string(),
+  seq: z.number().int().positive(),
+  root: Hash,
+  ts: z.iso.datetime(),
+  kid: z.string(),
+  sig: z.string().regex(/^ed25519:[A-Za-z0-9+/]{86}==$/),
+})
+export type AuditCheckpoint = z.output<typeof AuditCheckpoint>
