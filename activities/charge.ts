@@ -1,10 +1,10 @@
 // What a step of a turn costs: the totals after it, and the posting of their growth from the step's hold.
 import { excessId, postId } from '../crypto/turn-ids.ts'
 import type { Client } from '../db/pool.ts'
-import { postHold, type TurnFacts } from '../db/turn-step.ts'
+import { postHold, writeTotals, type Totals, type TurnFacts } from '../db/turn-step.ts'
 import { GatewayError, invariant } from '../domain/errors.ts'
 import { picos } from '../domain/money.ts'
-import { stepPosting } from '../domain/pricing.ts'
+import { baseCost, planCost, plans, rowsOf, stepPosting } from '../domain/pricing.ts'
 import type { ModelUsage } from '../schemas/model.ts'
 import type { ActivityDeps } from './deps.ts'
 
@@ -31,6 +31,28 @@ type Charge = {
   readonly holdId: string
   readonly kind: 'model' | 'tool'
   readonly meta: Readonly<Record<string, unknown>>
+}
+
+type Metered = {
+  readonly turn: TurnFacts
+  readonly holdId: string
+  readonly step: number
+  readonly usage: ModelUsage
+  /** Whether the step left a message. */
+  readonly isKept: boolean
+}
+
+/** Posts what a model call used, and moves the totals of its turn. Answers the totals. */
+export async function chargeModel(deps: ActivityDeps, client: Client, metered: Metered): Promise<Totals> {
+  const { turn, holdId, step, usage, isKept } = metered
+  const base = baseCost(rowsOf(deps.prices.rows, turn.model, deps.today()), usage)
+  const picosAdded = planCost(plans.managed, base, 0)
+  const totals = { ...totalsAfter(turn, { picosAdded, usage, toolCalls: 0 }), isOutput: isKept }
+  await writeTotals(client, turn.turnId, totals)
+  const about = { turnId: turn.turnId, sessionId: turn.sessionId, step, model: turn.model }
+  const meta = { ...about, picos: picosAdded.toString(), plan: plans.managed.id }
+  await chargeStep(deps, client, { turn, totals, holdId, kind: 'model', meta })
+  return totals
 }
 
 /** Transfer codes of the ledger. */

@@ -42,6 +42,10 @@ const verdicts: Record<ErrorCode, Verdict> = {
   'insufficient-funds': 'final',
   'budget-exceeded': 'final',
   'budget-limit': 'final',
+  'minimum-balance': 'final',
+  'scope-inactive': 'final',
+  'scope-limit': 'final',
+  'money-stopped': 'final', // until an operator has looked
   'rate-limited': 'retryable',
   'upstream-timeout': 'retryable',
   'upstream-unavailable': 'retryable',

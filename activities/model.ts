@@ -1,27 +1,21 @@
 // One model call of a turn: through the pipeline, streamed to the token bus, recorded and charged in one transaction.
 // Whoever runs it again finds the stored message and calls nobody.
 import { Context } from '@temporalio/activity'
-import { turnHoldId } from '../crypto/turn-ids.ts'
-import {
-  insertMessage,
-  lockTurn,
-  readHold,
-  readMessage,
-  readTranscript,
-  stepBeginning,
-  writeTotals,
-} from '../db/turn-step.ts'
-import { GatewayError, invariant } from '../domain/errors.ts'
+import { insertMessage, lockTurn, readMessage, readTranscript, stepBeginning } from '../db/turn-step.ts'
+import { GatewayError, invariant, isErrorCode } from '../domain/errors.ts'
 import { heartbeatMs, historyBytesMax, historyMessagesMax } from '../domain/limits.ts'
-import { baseCost, modelReservation, planCost, plans, rowsOf } from '../domain/pricing.ts'
+import { modelReservation, plans, rowsOf, type ModelPrice } from '../domain/pricing.ts'
 import type { Call, EffectResult } from '../gateway/call.ts'
+import { stepMeta } from '../gateway/hold-meta.ts'
 import type { Recorder } from '../gateway/ports.ts'
+import { tokensOfRequest } from '../gateway/token-bound.ts'
 import { Blocks, type Block, type ModelRequest } from '../schemas/model.ts'
 import { turnStreamId } from '../workflows/contract.ts'
 import { fenceOf, readAnswer, type Answered } from './answer.ts'
-import { chargeStep, totalsAfter } from './charge.ts'
+import { chargeModel } from './charge.ts'
 import type { ActivityDeps } from './deps.ts'
 import { toFailure } from './failure.ts'
+import { holdOfStep, type StepHold } from './model-hold.ts'
 import { messagesOf } from './transcript.ts'
 import { tryName, turnContext, type StepRef, type TurnContext } from './turn-context.ts'
 
@@ -51,6 +45,7 @@ export function createModelActivities(deps: ActivityDeps) {
 async function callModel(deps: ActivityDeps, ref: StepRef): Promise<ModelOutcome> {
   const stored = await readMessage(deps.pool, { turnId: ref.turnId, kind: 'assistant', step: ref.step, position: 0 })
   if (stored?.stopReason === 'cancelled') throw new GatewayError('turn-cancelled', 'The turn was stopped.')
+  if (isErrorCode(stored?.stopReason)) throw new GatewayError(stored.stopReason, 'The model was cut off.')
   if (stored) return outcomeOf(Blocks.parse(stored.content))
   const context = Context.current()
   const beat = setInterval(() => context.heartbeat(), heartbeatMs)
@@ -60,13 +55,13 @@ async function callModel(deps: ActivityDeps, ref: StepRef): Promise<ModelOutcome
     const { stepsMax } = facts.agent
     if (ref.step > stepsMax) return { kind: 'stopped', reason: `The agent may take ${stepsMax} steps.` }
     const request = await requestOf(deps, ref, facts)
-    const call = await callOf(deps, { ref, facts, request })
+    const hold = await holdOfStep(deps, ref, neededMicros(deps, facts, request))
+    const order = { ref, facts, request, hold }
     if (context.info.attempt > 1) await announceRestart(deps, ref)
-    const answer = await deps.pipeline.run(call, (effect) => answerOnce(deps, { ref, facts, request, ...effect }))
+    const answer = await deps.pipeline.run(callOf(deps, order), (effect) => answerOnce(deps, { ...order, ...effect }))
     if (answer.kind === 'held') throw new GatewayError('approval-required', answer.decision.reason)
     if (answer.kind === 'refused') throw new GatewayError(answer.code, answer.reason)
     deps.crashPoint('model-after-record')
-    if (answer.value.stopped) throw new GatewayError('revoked', 'The turn was stopped.')
     return outcomeOf(answer.value.blocks)
   } finally {
     clearInterval(beat)
@@ -105,17 +100,28 @@ async function requestOf(
   }
 }
 
-type Order = { readonly ref: StepRef; readonly facts: TurnContext; readonly request: ModelRequest }
+function neededMicros(deps: ActivityDeps, { turn, agent }: TurnContext, request: ModelRequest): bigint {
+  const bound = { inputTokens: tokensOfRequest(request), outputTokens: agent.outputTokensMax }
+  return modelReservation(pricesOf(deps, turn.model), plans.managed, bound)
+}
 
-async function callOf(deps: ActivityDeps, { ref, facts, request }: Order): Promise<Call> {
-  const { turn, agent, principal } = facts
-  const holdId = turnHoldId({ ...ref, n: 0 })
-  // The first step's hold was taken at the door; a repeated attempt meets its own. Either way the amount stands.
-  const inputTokens = Buffer.byteLength(JSON.stringify(request))
-  const bound = { inputTokens, outputTokens: agent.outputTokensMax }
-  const amountMicros =
-    (await readHold(deps.pool, holdId)) ??
-    modelReservation(rowsOf(deps.prices.rows, turn.model, deps.today()), plans.managed, bound)
+// Its last day may have come since the door looked: without a price nobody is called.
+function pricesOf(deps: ActivityDeps, model: string): ModelPrice[] {
+  const rows = rowsOf(deps.prices.rows, model, deps.today())
+  if (rows.length === 0) throw new GatewayError('model-unknown', 'The model has no price today.')
+  return rows
+}
+
+type Order = {
+  readonly ref: StepRef
+  readonly facts: TurnContext
+  readonly request: ModelRequest
+  readonly hold: StepHold
+}
+
+function callOf(deps: ActivityDeps, { ref, facts, request, hold }: Order): Call {
+  const { turn, agent, principal, runtimeScopeId } = facts
+  const step = { turnId: ref.turnId, sessionId: turn.sessionId, step: ref.step, runtimeScopeId }
   return {
     principal,
     session: { id: turn.sessionId, risk: 0 },
@@ -127,13 +133,12 @@ async function callOf(deps: ActivityDeps, { ref, facts, request }: Order): Promi
     attempt: Context.current().info.attempt,
     turn: ref,
     hold: {
-      id: holdId,
+      ...hold,
       revenue: 2,
-      amountMicros,
       code: 10,
       agentId: agent.id,
       workflowId: tryName(ref),
-      meta: { turnId: ref.turnId, sessionId: turn.sessionId, step: ref.step },
+      meta: stepMeta(step, deps.prices),
     },
     signal: Context.current().cancellationSignal,
   }
@@ -142,28 +147,24 @@ async function callOf(deps: ActivityDeps, { ref, facts, request }: Order): Promi
 type Answering = Order & { readonly attemptId: string; readonly signal: AbortSignal }
 
 async function answerOnce(deps: ActivityDeps, answering: Answering): Promise<EffectResult<Answered>> {
-  const { ref, facts } = answering
+  const { ref, facts, hold } = answering
   const about = { 'gatehouse.turn': ref.turnId, 'gatehouse.step': ref.step, 'gatehouse.model': facts.turn.model }
   const answered = await deps.tracing.span('upstream model', about, () => readAnswer(deps, answering))
   deps.crashPoint('model-before-record')
-  const rows = rowsOf(deps.prices.rows, facts.turn.model, deps.today())
-  const base = baseCost(rows, answered.usage)
-  return {
-    value: answered,
-    output: answered.blocks,
-    usage: { ...answered.usage },
-    record: recordAnswer(deps, { ref, answered, stepPicos: planCost(plans.managed, base, 0) }),
-  }
+  const told = { value: answered, output: answered.blocks, usage: { ...answered.usage } }
+  const failed = answered.cut ? { ...told, fault: answered.cut } : told
+  return answered.stands ? { ...failed, record: recordAnswer(deps, { ref, hold, answered }) } : failed
 }
 
-type Recording = { readonly ref: StepRef; readonly answered: Answered; readonly stepPicos: bigint }
+type Recording = Pick<Order, 'ref' | 'hold'> & { readonly answered: Answered }
 
 // Message row, totals and posting: one transaction with the attempt's end. The turn's row lock orders parallel steps.
-function recordAnswer(deps: ActivityDeps, { ref, answered, stepPicos }: Recording): Recorder {
+// A cut answer without a word leaves no message.
+function recordAnswer(deps: ActivityDeps, { ref, hold, answered }: Recording): Recorder {
   return async (client) => {
     const turn = await lockTurn(client, ref.turnId)
     invariant(turn, 'A running turn exists.')
-    const { usage, blocks, stopReason } = answered
+    const { usage, blocks, stopReason, cut } = answered
     const message = {
       sessionId: turn.sessionId,
       turnId: ref.turnId,
@@ -174,18 +175,9 @@ function recordAnswer(deps: ActivityDeps, { ref, answered, stepPicos }: Recordin
       stopReason,
       usage,
     } as const
-    if (!(await insertMessage(client, message)))
+    const isKept = cut === null || blocks.length > 0
+    if (isKept && !(await insertMessage(client, message)))
       throw new GatewayError('turn-conflict', 'The step was recorded by another attempt.')
-    const totals = totalsAfter(turn, { picosAdded: stepPicos, usage, toolCalls: 0 })
-    await writeTotals(client, ref.turnId, totals)
-    const meta = {
-      turnId: ref.turnId,
-      sessionId: turn.sessionId,
-      step: ref.step,
-      model: turn.model,
-      picos: stepPicos.toString(),
-      plan: plans.managed.id,
-    }
-    await chargeStep(deps, client, { turn, totals, holdId: turnHoldId({ ...ref, n: 0 }), kind: 'model', meta })
+    await chargeModel(deps, client, { turn, holdId: hold.id, step: ref.step, usage, isKept })
   }
 }

@@ -18,6 +18,7 @@ import { heartbeatMs, toolAttemptsMax, toolCallMs, toolCallsPerTurnMax } from '.
 import { noUsage, plans, toolReservation } from '../domain/pricing.ts'
 import { splitToolName } from '../domain/tool.ts'
 import type { Answer, Call, EffectResult } from '../gateway/call.ts'
+import { stepMeta } from '../gateway/hold-meta.ts'
 import type { Recorder } from '../gateway/ports.ts'
 import type { KnownTool } from '../gateway/tool-offer.ts'
 import { Blocks } from '../schemas/model.ts'
@@ -92,7 +93,7 @@ async function runTool(deps: ActivityDeps, asked: Asked, facts: TurnContext): Pr
     // A write that was begun before and left no result may have happened: nobody calls it again.
     if (!repeatable && (await wasAttempted(deps.pool, effectKeyOf(asked.ref))))
       throw new GatewayError('tool-failed', 'Nobody knows whether this call happened; it is not repeated.')
-    const answer = await deps.pipeline.run(callOf(asked, facts, tool), (effect) =>
+    const answer = await deps.pipeline.run(callOf(deps, asked, { ...facts, tool }), (effect) =>
       callOnce(deps, { asked, tool, ...effect }),
     )
     return answer.kind === 'done' ? answer.value : await recordRefusal(deps, asked, refusalOf(answer))
@@ -120,6 +121,9 @@ const turnCodes: readonly ErrorCode[] = [
   'turn-conflict',
   'insufficient-funds',
   'budget-exceeded',
+  'minimum-balance',
+  'scope-inactive',
+  'money-stopped',
   'database-unavailable',
 ]
 
@@ -161,9 +165,14 @@ function refusalOf(answer: Exclude<Answer<ToolOutcome>, { kind: 'done' }>): Tool
 
 const effectKeyOf = (ref: StepRef & ToolCallRef) => `${ref.turnId}:${ref.toolCallId}`
 
-function callOf({ ref, input }: Asked, { turn, agent, principal }: TurnContext, tool: KnownTool): Call {
+function callOf(
+  { prices }: ActivityDeps,
+  { ref, input }: Asked,
+  { turn, agent, principal, runtimeScopeId, tool }: TurnContext & { readonly tool: KnownTool },
+): Call {
   const holdId = turnHoldId({ ...ref, n: 0 })
   const reference = `${tool.server}/${tool.name}`
+  const step = { turnId: ref.turnId, sessionId: turn.sessionId, step: ref.step, runtimeScopeId }
   return {
     principal,
     session: { id: turn.sessionId, risk: 0 },
@@ -181,7 +190,7 @@ function callOf({ ref, input }: Asked, { turn, agent, principal }: TurnContext, 
       code: 11,
       agentId: agent.id,
       workflowId: tryName(ref),
-      meta: { turnId: ref.turnId, sessionId: turn.sessionId, step: ref.step, tool: reference },
+      meta: { ...stepMeta(step, prices), tool: reference },
     },
     signal: Context.current().cancellationSignal,
   }
@@ -201,7 +210,7 @@ function recordOutcome(deps: ActivityDeps, { ref }: Asked, outcome: ToolOutcome)
     if (!(await insertMessage(client, resultRow(turn, ref, outcome))))
       throw new GatewayError('turn-conflict', 'The call was recorded by another attempt.')
     const stepPicos = plans.managed.picosPerToolCall
-    const totals = totalsAfter(turn, { picosAdded: stepPicos, usage: noUsage, toolCalls: 1 })
+    const totals = { ...totalsAfter(turn, { picosAdded: stepPicos, usage: noUsage, toolCalls: 1 }), isOutput: true }
     await writeTotals(client, ref.turnId, totals)
     const { turnId, step } = ref
     const picos = stepPicos.toString()

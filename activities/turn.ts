@@ -1,10 +1,22 @@
 // The end of a try: its outcome row, its open holds, the last event of its stream. Safe to run twice.
 import { voidId } from '../crypto/turn-ids.ts'
-import { endTry, lockTurn, openHolds, readAvailable, voidHold, writeOutcome, type TurnFacts } from '../db/turn-step.ts'
+import type { Client } from '../db/pool.ts'
+import {
+  endTry,
+  lockTurn,
+  openHolds,
+  readAvailable,
+  readBrokenUsage,
+  voidHold,
+  writeOutcome,
+  type TurnFacts,
+} from '../db/turn-step.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { isErrorCode, type ErrorCode } from '../domain/errors.ts'
 import { formatUsd, micros } from '../domain/money.ts'
+import { ModelUsage } from '../schemas/model.ts'
 import { turnStreamId } from '../workflows/contract.ts'
+import { chargeModel } from './charge.ts'
 import type { ActivityDeps } from './deps.ts'
 import { toFailure } from './failure.ts'
 import { tryName } from './turn-context.ts'
@@ -19,6 +31,9 @@ const messages: Partial<Record<ErrorCode, string>> = {
   revoked: 'The credential or session was revoked.',
   'insufficient-funds': 'The balance does not cover the next step.',
   'budget-exceeded': 'A budget does not cover the next step.',
+  'minimum-balance': 'Less than the minimum balance would be left after the next step.',
+  'scope-inactive': 'The runtime scope was paused or archived.',
+  'money-stopped': 'Spending is stopped until an operator has looked.',
   'upstream-timeout': 'The model did not answer in time.',
   'upstream-unavailable': 'The model is not available.',
   'upstream-rate-limited': 'The model is rate limited.',
@@ -69,8 +84,7 @@ async function conclude(
   const concluded = await inTransaction(deps.pool, async (client) => {
     const turn = await lockTurn(client, ref.turnId)
     const ended = await endTry(client, { ...ref, from: ['submitted', 'queued', 'running'], reason, voidId: null })
-    for (const holdId of await openHolds(client, tryName(ref)))
-      await voidHold(client, { voidId: voidId(holdId), holdId, reason: 'turn-ended' })
+    for (const hold of await openHolds(client, tryName(ref))) await resolve(deps, client, { hold, turn })
     if (!turn || turn.try !== ref.try) return undefined // deleted, or a later try took over
     // A try that was ended before a first activity ran (nobody answered) has no outcome of its own and stays silent.
     if (!ended) return { outcome: turn.outcome as Outcome | null, turn, ended }
@@ -86,6 +100,16 @@ async function conclude(
   const streamId = turnStreamId(ref.turnId)
   await deps.bus.append({ streamId, kind: status === 'done' ? 'turn_completed' : 'turn_failed', body })
   await deps.bus.close(streamId)
+}
+
+type Open = { readonly hold: { readonly id: string; readonly step: number }; readonly turn: TurnFacts | undefined }
+
+// What an attempt of the step had cost before it failed is posted, the newest once; without that nothing was incurred.
+async function resolve(deps: ActivityDeps, client: Client, { hold, turn }: Open): Promise<void> {
+  const known = turn && (await readBrokenUsage(client, { turnId: turn.turnId, holdId: hold.id }))
+  const usage = ModelUsage.safeParse(known).data
+  if (turn && usage) await chargeModel(deps, client, { turn, holdId: hold.id, step: hold.step, usage, isKept: false })
+  else await voidHold(client, { voidId: voidId(hold.id), holdId: hold.id, reason: 'turn-ended' })
 }
 
 function doneOf(turn: TurnFacts, available: bigint): Readonly<Record<string, unknown>> {

@@ -10,7 +10,7 @@ import type { Credentials } from '../gateway/authenticate.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { readJsonBody } from './body.ts'
-import { checkDoor, idsOf, type DoorFacts, type RequestIds } from './context.ts'
+import { callerOf, checkDoor, idsOf, type DoorFacts, type RequestIds } from './context.ts'
 import { readCookie, sessionCookie } from './cookies.ts'
 import { present } from './presenters.ts'
 import { checkRoutes, type Family, type Reply, type Route } from './route.ts'
@@ -76,7 +76,8 @@ async function servePath(deps: AppDeps, routes: readonly Route[], { request, res
     request,
     response,
     cors,
-    label: `${method.toUpperCase()} ${routes[0]?.path ?? ''}`,
+    // Methods that are not served share one label: series of the metrics are few, whatever is sent.
+    label: `${route ? method.toUpperCase() : 'other'} ${routes[0]?.path ?? ''}`,
   }
   await serve(serving, async (ids) => {
     if (cors && method === 'options') return preflight(request)
@@ -119,6 +120,7 @@ async function handle(
     body,
     request,
     ids,
+    caller: callerOf(request, deps.door),
     left: left.signal,
     principal,
   })
@@ -128,7 +130,10 @@ async function handle(
 
 async function admit(deps: AppDeps, route: Route, request: Request): Promise<Principal | null> {
   if (route.guard.kind === 'public') return null
-  const principal = await deps.authenticate(credentialsOf(route, request))
+  const principal = await deps.authenticate({
+    ...credentialsOf(route, request),
+    remoteAddress: callerOf(request, deps.door),
+  })
   const { permission } = route.guard
   const confined = principal.serverId !== undefined && !('serverScoped' in route.guard)
   if (!permits(principal.permissions, permission) || confined) {
@@ -142,13 +147,13 @@ async function admit(deps: AppDeps, route: Route, request: Request): Promise<Pri
 
 // Browsers send a cookie whoever asks them to; only our own pages may change something with it. Their `Origin` was
 // checked at the door, so here it must only be there.
-function credentialsOf(route: Route, request: Request): Credentials {
+function credentialsOf(route: Route, request: Request): Omit<Credentials, 'remoteAddress'> {
   const authorizationHeaders = rawHeaders(request, 'authorization')
   const cookie = route.cookie === true ? readCookie(request, sessionCookie) : undefined
   if (cookie !== undefined && authorizationHeaders.length === 0 && request.headers.origin === undefined) {
     if (route.method !== 'get') throw new GatewayError('origin-refused', 'A cookie needs an Origin beside it.')
   }
-  return { authorizationHeaders, cookie, remoteAddress: request.socket.remoteAddress }
+  return { authorizationHeaders, cookie }
 }
 
 // No id and no query has a NUL, and Postgres has no text with one.

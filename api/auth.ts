@@ -47,9 +47,9 @@ function challengeRoutes(deps: AuthDeps, prefix: string): Route[] {
       guard,
       query: shapes.ChallengeQuery,
       responses: { 200: shapes.Challenge },
-      async handle({ query, request }) {
+      async handle({ query, request, caller }) {
         const address = query.walletAddress === undefined ? undefined : parseAddress(query.walletAddress)
-        await limitSignIn(deps.pool, { remoteAddress: request.socket.remoteAddress, wallet: address })
+        await limitSignIn(deps.pool, { remoteAddress: caller, wallet: address })
         const browser = browserOf(request)
         const body = await deps.login.challenge({ address, browser })
         const headers = browser === undefined ? {} : { 'set-cookie': bindBrowser(browser) }
@@ -64,9 +64,9 @@ function challengeRoutes(deps: AuthDeps, prefix: string): Route[] {
       guard,
       body: shapes.VerifyRequest,
       responses: { 200: shapes.VerifyReply },
-      async handle({ body, request }) {
+      async handle({ body, request, caller }) {
         const address = parseAddress(body.walletAddress)
-        await limitSignIn(deps.pool, { remoteAddress: request.socket.remoteAddress, wallet: address })
+        await limitSignIn(deps.pool, { remoteAddress: caller, wallet: address })
         const browser = readCookie(request, challengeCookie)
         return issued(await deps.login.verify({ ...body, address, browser }))
       },
@@ -95,9 +95,9 @@ function tokenRoutes(deps: AuthDeps, prefix: string): Route[] {
       guard,
       query: shapes.TokenMessageQuery,
       responses: { 200: shapes.TokenMessage },
-      async handle({ query: { walletAddress, ...query }, request }) {
+      async handle({ query: { walletAddress, ...query }, caller }) {
         const address = parseAddress(walletAddress)
-        await limitSignIn(deps.pool, { remoteAddress: request.socket.remoteAddress, wallet: address })
+        await limitSignIn(deps.pool, { remoteAddress: caller, wallet: address })
         const message = await deps.login.tokenMessage({ ...query, serverId: query.serverId, address })
         return { status: 200, body: { message } }
       },
@@ -110,9 +110,9 @@ function tokenRoutes(deps: AuthDeps, prefix: string): Route[] {
       guard,
       body: shapes.CreateTokenRequest,
       responses: { 200: shapes.VerifyReply },
-      async handle({ body: { walletAddress, ...body }, request }) {
+      async handle({ body: { walletAddress, ...body }, caller }) {
         const address = parseAddress(walletAddress)
-        await limitSignIn(deps.pool, { remoteAddress: request.socket.remoteAddress, wallet: address })
+        await limitSignIn(deps.pool, { remoteAddress: caller, wallet: address })
         return issued(await deps.login.createToken({ ...body, serverId: body.serverId, address }))
       },
     }),
@@ -134,9 +134,9 @@ function revokeRoute(deps: AuthDeps): Route {
     body: shapes.RevokeRequest,
     cookie: true,
     responses: { 200: shapes.RevokeReply },
-    async handle({ body, principal, request }) {
+    async handle({ body, principal, caller }) {
       const { wallet } = principal
-      await limitSignIn(deps.pool, { remoteAddress: request.socket.remoteAddress, wallet })
+      await limitSignIn(deps.pool, { remoteAddress: caller, wallet })
       const scopes = 'all' in body ? [scopeName('wallet', wallet)] : await scopesOf(deps, principal, body.tokenId)
       const seq = await revokeScopes(deps.pool, { scopes, reason: 'revoked by its owner', by: wallet })
       await deps.refreshEpochs()

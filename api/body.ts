@@ -23,12 +23,21 @@ export async function readJsonBody(request: IncomingMessage, bytesMax: number): 
 async function readBytes(request: IncomingMessage, bytesMax: number): Promise<Buffer> {
   const chunks: Buffer[] = []
   let size = 0
-  for await (const chunk of request as AsyncIterable<Buffer>) {
+  for await (const chunk of received(request)) {
     size += chunk.length
     if (size > bytesMax) throw tooLarge(bytesMax)
     chunks.push(chunk)
   }
   return Buffer.concat(chunks)
+}
+
+// The one fault of a request's stream is a client that left or was too slow.
+async function* received(request: IncomingMessage): AsyncGenerator<Buffer> {
+  try {
+    yield* request as AsyncIterable<Buffer>
+  } catch (cause) {
+    throw new GatewayError('request-malformed', 'The body ended before its end.', { cause })
+  }
 }
 
 function parseJson(bytes: Buffer): unknown {

@@ -22,7 +22,7 @@ export function createBudgetRoutes(deps: BudgetRoutesDeps): Route[] {
       method: 'put',
       path: '/wallet/budgets/:kind/:id',
       family: 'wallet',
-      summary: 'Sets the limit of a wallet, an agent or a session for a period.',
+      summary: 'Sets the limit of a wallet, a scope, an agent, a session or of reflection for a period.',
       guard: writes,
       params: shapes.BudgetSubject,
       owns: ['id'],

@@ -10,10 +10,12 @@ import type { Principal } from '../domain/principal.ts'
 import type { AgentCatalogue } from '../gateway/agents.ts'
 import { contentOf } from '../gateway/chat-content.ts'
 import type { Epochs, TokenBus } from '../gateway/ports.ts'
+import { scopeOfRequest } from '../gateway/runtime-scopes.ts'
 import { ownSession } from '../gateway/sessions.ts'
 import { openTurn, type OpenedTurn, type TurnDoorDeps } from '../gateway/turn-door.ts'
 import { viewTurn } from '../gateway/turn-view.ts'
 import { AfterSeq, CancelAccepted, ChatRequest, IdempotencyKey, StreamQuery, TurnParams } from '../schemas/chat.ts'
+import { ScopeQuery } from '../schemas/runtime-scope.ts'
 import { SessionParams } from '../schemas/session.ts'
 import type { Events } from '../telemetry/events.ts'
 import { route, type Route } from './route.ts'
@@ -41,21 +43,25 @@ function postRoute(deps: ChatRoutesDeps, viewers: Viewers): Route {
     summary: 'Asks the agent; answers with the events of the turn.',
     guard: { kind: 'wallet', permission: 'chat:write' },
     params: SessionParams,
+    query: ScopeQuery,
     owns: ['sid'],
     body: ChatRequest,
     bodyBytesMax: chatBodyBytesMax,
+    headers: { 'Idempotency-Key': IdempotencyKey, 'X-Idempotency-Key': IdempotencyKey },
     responses: { 200: 'events' },
-    async handle({ params, body, principal, request, left }) {
+    async handle({ params, query, body, principal, request, left }) {
       const idempotencyKey = keyOf(request)
+      const scopeId = scopeNameOf(request, query.scopeId)
       const session = await ownSession(deps.pool, { principal, agentId: params.id, sessionId: params.sid })
       const agent = deps.catalogue.find(params.id)
       const content = contentOf(body)
-      const turn = await openTurn(deps, { principal, agent, session, content, model: body.model, idempotencyKey })
+      const runtimeScopeId = await scopeOfRequest(deps.pool, principal, scopeId)
+      const order = { principal, agent, session, content, model: body.model, idempotencyKey, runtimeScopeId }
+      const turn = await openTurn(deps, order)
       const headers = { 'x-turn-id': turn.turnId, 'x-dedupe': dedupeWords[turn.dedupe] }
-      const order = { sessionId: session.id, turnId: turn.turnId, after: 0n, principal, left }
+      const view = { sessionId: session.id, turnId: turn.turnId, after: 0n, principal, left, headers, posted: turn }
       return {
-        stream: (response) =>
-          viewers.during(turn.turnId, () => stream(deps, response, { ...order, headers, posted: turn })),
+        stream: (response) => viewers.during(turn.turnId, () => stream(deps, response, view)),
       }
     },
   })
@@ -76,6 +82,7 @@ function streamRoute(deps: ChatRoutesDeps, viewers: Viewers): Route {
     guard: { kind: 'wallet', permission: 'chat:read' },
     params: TurnParams,
     query: StreamQuery,
+    headers: { 'Last-Event-ID': AfterSeq },
     owns: ['sid', 'turnId'],
     responses: { 200: 'events' },
     async handle({ params, query, principal, request, left }) {
@@ -167,6 +174,14 @@ function keyOf(request: Request): string | undefined {
   if (given.some((other) => other !== key)) throw invalid('Two different idempotency keys were given.')
   if (!IdempotencyKey.safeParse(key).success) throw invalid('The idempotency key is not valid.')
   return key
+}
+
+// The header and its alias name one scope.
+function scopeNameOf(request: Request, alias: string | undefined): string | undefined {
+  const header = request.get('x-runtime-scope-id')
+  if (header !== undefined && alias !== undefined && header !== alias)
+    throw invalid('Two different runtime scopes were given.')
+  return header ?? alias
 }
 
 function lastSeen(request: Request): bigint | undefined {

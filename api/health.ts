@@ -1,4 +1,5 @@
 // Alive, and ready: the first says what this installation is, the second whether what it needs answers.
+import { readMoneyStops } from '../db/ledger-audit.ts'
 import { pingDatabase } from '../db/ping.ts'
 import type { Pool } from '../db/pool.ts'
 import { readinessCacheMs, readinessProbeMs } from '../domain/limits.ts'
@@ -24,7 +25,7 @@ export function createHealthRoutes(deps: HealthDeps): Route[] {
       summary: 'The process is alive; how its keys are kept and what is degraded.',
       guard: { kind: 'public', because: 'Load balancers know nobody.' },
       responses: { 200: Health },
-      handle: async () => ({ status: 200, body: healthOf(deps) }),
+      handle: async () => ({ status: 200, body: healthOf(deps, (await readiness()).money) }),
     }),
     route({
       method: 'get',
@@ -42,7 +43,7 @@ export function createHealthRoutes(deps: HealthDeps): Route[] {
 }
 
 // Nothing here is attested, and the master key comes from the environment or a file: that is said, not hidden.
-function healthOf({ environment, version }: HealthDeps): Health {
+function healthOf({ environment, version }: HealthDeps, money: Readiness['money']): Health {
   return {
     status: 'ok',
     version,
@@ -52,7 +53,7 @@ function healthOf({ environment, version }: HealthDeps): Health {
       keySources: { jwtSecret: 'env_fallback', signingKeyMaterial: 'env_fallback' },
       crossGatewayTrust: { state: 'degraded_no_attestation', attestationUrl: null, attestedJwksHashTrunc16: null },
       degraded: true,
-      degradedReasons: ['attestation_unavailable', 'keys_env_fallback'],
+      degradedReasons: ['attestation_unavailable', 'keys_env_fallback', ...(money === 'ok' ? [] : [`money_${money}`])],
     },
   }
 }
@@ -62,15 +63,17 @@ function createReadiness({ pool, epochs, durable }: HealthDeps): () => Promise<R
   let answer: Promise<Readiness> | undefined
   let askedAt = Number.NEGATIVE_INFINITY
   const ask = async (): Promise<Readiness> => {
-    const [database, temporal] = await Promise.all([
+    const [database, temporal, money] = await Promise.all([
       holds(pingDatabase(pool).then(() => true)),
       holds(durable.isReady()),
+      moneyOf(pool),
     ])
     const revocations = epochs.isFresh()
     const word = (isGood: boolean) => (isGood ? 'ok' : 'failed')
     return {
       ready: database && temporal && revocations,
       checks: { database: word(database), temporal: word(temporal), revocations: word(revocations) },
+      money,
     }
   }
   return () => {
@@ -79,6 +82,19 @@ function createReadiness({ pool, epochs, durable }: HealthDeps): () => Promise<R
     answer = ask()
     return answer
   }
+}
+
+// One stopped wallet is no reason to take a process out of service: readiness says it, and stays.
+async function moneyOf(pool: Pool): Promise<Readiness['money']> {
+  let isStopped: boolean | undefined
+  await holds(
+    readMoneyStops(pool, 1).then((stops) => {
+      isStopped = stops.length > 0
+      return true
+    }),
+  )
+  if (isStopped === undefined) return 'unknown'
+  return isStopped ? 'stopped' : 'ok'
 }
 
 async function holds(probe: Promise<boolean>): Promise<boolean> {

@@ -7,6 +7,7 @@ import { limitSignIn } from '../gateway/rate-limit.ts'
 import type { SignInLinks } from '../gateway/sign-in-link.ts'
 import type { Clock } from '../gateway/ports.ts'
 import { LinkParams, LinkReply } from '../schemas/auth.ts'
+import { isLoopback } from './context.ts'
 import { sessionCookie, setCookie } from './cookies.ts'
 import { route, type Route } from './route.ts'
 
@@ -32,10 +33,10 @@ function openRoute({ pool, publicUrl }: LinkDeps, links: SignInLinks): Route {
     summary: 'A one-time address that signs a browser in (development).',
     guard: { kind: 'wallet', permission: '*:*' },
     responses: { 200: LinkReply },
-    async handle({ principal, request }) {
-      onlyLoopback(request)
+    async handle({ principal, caller }) {
+      onlyLoopback(caller)
       const { wallet } = principal
-      await limitSignIn(pool, { remoteAddress: request.socket.remoteAddress, wallet })
+      await limitSignIn(pool, { remoteAddress: caller, wallet })
       const url = `${publicUrl}/auth/link/${await links.open(principal)}`
       return { status: 200, body: { url, expiresIn: linkSecondsMax } }
     },
@@ -51,10 +52,10 @@ function useRoute({ pool, clock, temporalUiUrl }: LinkDeps, links: SignInLinks):
     guard: { kind: 'public', because: 'The code is the credential.' },
     params: LinkParams,
     responses: { 302: null },
-    async handle({ params, request }) {
-      onlyLoopback(request)
+    async handle({ params, request, caller }) {
+      onlyLoopback(caller)
       onlyTyped(request)
-      await limitSignIn(pool, { remoteAddress: request.socket.remoteAddress, wallet: undefined })
+      await limitSignIn(pool, { remoteAddress: caller, wallet: undefined })
       const { token, expiresAt, isOperator } = await links.use(params.code)
       const seconds = Math.floor((expiresAt.getTime() - clock().getTime()) / 1000)
       const location = isOperator ? (temporalUiUrl ?? '/') : '/'
@@ -63,10 +64,8 @@ function useRoute({ pool, clock, temporalUiUrl }: LinkDeps, links: SignInLinks):
   })
 }
 
-function onlyLoopback(request: Request): void {
-  const address = request.socket.remoteAddress ?? ''
-  if (address === '::1' || /^(?:::ffff:)?127\./.test(address)) return
-  throw new GatewayError('route-unknown', 'There is nothing at this address.')
+function onlyLoopback(caller: string | undefined): void {
+  if (!isLoopback(caller)) throw new GatewayError('route-unknown', 'There is nothing at this address.')
 }
 
 // Another page must not sign its visitor in as somebody else; addresses that people open themselves say `none`.

@@ -47,17 +47,21 @@ function operationOf(route: Route): Json {
   const { name, type } = refusals[route.family]
   const refused = { description: 'Refused.', content: { [type]: { schema: { $ref: `#/components/schemas/${name}` } } } }
   const body = route.body
-    ? { requestBody: { required: true, content: { 'application/json': { schema: schemaOf(route.body, 'input') } } } }
+    ? { requestBody: { required: !takesNothing(route.body), content: jsonOf(schemaOf(route.body, 'input')) } }
     : {}
   const replies = Object.entries(route.responses).map(([status, schema]) => [status, responseOf(schema)])
   return {
     summary: route.summary,
-    parameters: [...parametersOf(route, 'path'), ...parametersOf(route, 'query')],
+    parameters: [...parametersOf(route, 'path'), ...parametersOf(route, 'query'), ...headersOf(route)],
     ...securityOf(route),
     ...body,
     responses: { ...Object.fromEntries(replies), default: refused },
   }
 }
+
+// No body is read as an empty object.
+const takesNothing = (body: z.ZodType) => body.safeParse({}).success
+const jsonOf = (schema: Json) => ({ 'application/json': { schema } })
 
 // Scopes are allowed for every scheme since OpenAPI 3.1; they name the permission.
 function securityOf({ guard, cookie }: Route): Json {
@@ -72,7 +76,7 @@ function responseOf(schema: Route['responses'][number]): Json {
   const text = { schema: { type: 'string' } }
   if (schema === 'events') return { description: 'Server-sent events.', content: { 'text/event-stream': text } }
   if (schema === 'text') return { description: 'Text.', content: { 'text/plain': text } }
-  return { description: 'Success.', content: { 'application/json': { schema: schemaOf(schema, 'output') } } }
+  return { description: 'Success.', content: jsonOf(schemaOf(schema, 'output')) }
 }
 
 function parametersOf(route: Route, where: 'path' | 'query'): Json[] {
@@ -84,6 +88,15 @@ function parametersOf(route: Route, where: 'path' | 'query'): Json[] {
     in: where,
     required: where === 'path' || (json.required ?? []).includes(name),
     schema: property,
+  }))
+}
+
+function headersOf({ headers = {} }: Route): Json[] {
+  return Object.entries(headers).map(([name, schema]) => ({
+    name,
+    in: 'header',
+    required: false,
+    schema: schemaOf(schema, 'input'),
   }))
 }
 

@@ -32,6 +32,8 @@ export type Input<P, Q, B> = {
   readonly body: B
   readonly request: Request
   readonly ids: RequestIds
+  /** Network address of the caller. */
+  readonly caller: string | undefined
   /** Aborts when the client leaves. */
   readonly left: AbortSignal
 }
@@ -46,6 +48,8 @@ export type RouteSpec<G extends Guard, P extends z.ZodType, Q extends z.ZodType,
   readonly params?: P
   readonly query?: Q
   readonly body?: B
+  /** Headers that the handler itself reads, each of them optional, with the schema of its text. */
+  readonly headers?: Readonly<Record<string, z.ZodType>>
   /** Bound of the body; the family default is `bodyBytesMax`. */
   readonly bodyBytesMax?: number
   /** Success statuses with the schema of their body; `null` for none, `'events'` for server-sent events. */

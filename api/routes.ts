@@ -9,6 +9,7 @@ import { createDocumentRoutes, type DocumentDeps } from './documents.ts'
 import { createHealthRoutes, type HealthDeps } from './health.ts'
 import { createLinkRoutes, type LinkDeps } from './link.ts'
 import type { Route } from './route.ts'
+import { createRuntimeScopeRoutes } from './runtime-scopes.ts'
 import { createSessionRoutes, type SessionRoutesDeps } from './sessions.ts'
 import { createWalletRoutes, type WalletRoutesDeps } from './wallet.ts'
 
@@ -32,6 +33,7 @@ export function allRoutes(deps: RoutesDeps): Route[] {
     ...createChatRoutes(deps),
     ...createWalletRoutes(deps),
     ...createBudgetRoutes(deps),
+    ...createRuntimeScopeRoutes(deps),
     ...createCodecRoutes(deps),
     ...createHealthRoutes(deps),
     ...createDocumentRoutes(deps, () => routes),

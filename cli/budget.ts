@@ -1,4 +1,4 @@
-// `gatehouse budget`: limits of what a wallet, an agent or a session spends.
+// `gatehouse budget`: limits of what a wallet spends, in all or for a scope, an agent, a session or reflection.
 import { formatMicros } from '../sdk/client.ts'
 import { parseWords, subcommandOf } from './arguments.ts'
 import type { CliDeps, Command } from './deps.ts'
@@ -6,7 +6,7 @@ import { exitCodes, UsageError } from './exit-codes.ts'
 import { printJson, printLine, printTable } from './output.ts'
 import { openSignedIn } from './settings.ts'
 
-const kinds = ['wallet', 'agent', 'session'] as const
+const kinds = ['wallet', 'scope', 'agent', 'session', 'reflection'] as const
 const periods = ['daily', 'weekly', 'monthly', 'total'] as const
 
 export const budget: Command = {
@@ -15,7 +15,8 @@ export const budget: Command = {
        gatehouse budget set <KIND> <ID> <PERIOD> <USD> [--json] [--url URL]
        gatehouse budget remove <KIND> <ID> <PERIOD> [--json] [--url URL]
 
-KIND is wallet, agent or session; ID its address or id. PERIOD is daily (UTC), weekly (the last 7 days), monthly (the
+KIND is wallet, scope, agent, session or reflection (what a wallet spends on improving itself); ID is the wallet's
+address, or the id of the others. PERIOD is daily (UTC), weekly (the last 7 days), monthly (the
 last 30) or total. What a limit does not cover is refused before it starts.
 
 Examples:
@@ -79,7 +80,7 @@ function oneOf<T extends string>(name: string, known: readonly T[], word: string
 }
 
 /** `0.5` → `500000`; no more than six decimals, nothing rounded. */
-function microsOf(text: string): string {
+export function microsOf(text: string): string {
   const match = /^\$?(\d{1,11})(?:\.(\d{1,6}))?$/.exec(text)
   if (!match) throw new UsageError('<USD> is an amount such as 0.50, with up to six decimals.')
   return BigInt(`${match[1]}${(match[2] ?? '').padEnd(6, '0')}`).toString()

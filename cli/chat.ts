@@ -10,7 +10,7 @@ import { openSignedIn } from './settings.ts'
 
 export const chat: Command = {
   summary: 'talk to an agent',
-  help: `Usage: gatehouse chat AGENT [MESSAGE] [--session ID] [--model NAME] [--json] [--url URL]
+  help: `Usage: gatehouse chat AGENT [MESSAGE] [--session ID] [--model NAME] [--scope ID] [--json] [--url URL]
 
 Sends the message and prints the answer as it is written, with the tools it used and what it cost. Without a message
 each line of the input is one, until the input ends or a line says /quit. The message - is the whole input as one.
@@ -18,6 +18,7 @@ Ctrl-C ends the turn; what it used so far is charged.
 
   --session ID   Goes on with a session; without it a new one is opened and its id printed.
   --model NAME   The model of a new session.
+  --scope ID     The runtime scope that pays, and whose tool servers are used.
   --json         One event per line, as the server sends them; the first one names the session.
 
 Examples:
@@ -27,7 +28,7 @@ Examples:
   npx --no gatehouse chat assistant "and now?" --session 0198c1f2-4a6b-7c3d-8e9f-0a1b2c3d4e5f
   npx --no gatehouse chat assistant "hello" --json | jq -r 'select(.type == "text").data'`,
   async run(deps, args) {
-    const options = { session: { type: 'string' }, model: { type: 'string' } } as const
+    const options = { session: { type: 'string' }, model: { type: 'string' }, scope: { type: 'string' } } as const
     const { values, words } = parseWords(args, { words: ['AGENT', '[message]'], options })
     const [agentId = '', message] = words
     if (values.session !== undefined && values.model !== undefined)
@@ -40,7 +41,7 @@ Examples:
         : { id: values.session, agentId }
     const view = createChatView(deps, { json: values.json === true })
     view.session({ id: session.id, agentId, isNew: values.session === undefined })
-    const talk: Talk = { deps, client, session: { id: session.id, agentId }, view }
+    const talk: Talk = { deps, client, session: { id: session.id, agentId }, view, scopeId: values.scope }
     if (message === undefined) return converse(talk)
     return takeTurn(talk, message === '-' ? await wholeInput(deps) : message)
   },
@@ -51,6 +52,7 @@ type Talk = {
   readonly client: Client
   readonly session: SessionRef
   readonly view: ChatView
+  readonly scopeId: string | undefined
 }
 
 async function wholeInput(deps: CliDeps): Promise<string> {
@@ -77,8 +79,8 @@ async function converse(talk: Talk): Promise<number> {
 }
 
 async function takeTurn(talk: Talk, message: string): Promise<number> {
-  const { deps, client, session, view } = talk
-  const stream = client.chat(session, message, { signal: deps.signal })
+  const { deps, client, session, view, scopeId } = talk
+  const stream = client.chat(session, message, { signal: deps.signal, scopeId })
   try {
     let code: number = exitCodes.unexpected
     for await (const event of stream) {

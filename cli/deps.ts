@@ -18,6 +18,8 @@ export type CliDeps = {
   /** GATEHOUSE_URL. */
   readonly url: string | undefined
   readonly version: string
+  /** A path as it is found from any folder. */
+  readonly absolute: (path: string) => string
   /** Undefined when the file does not exist. */
   readonly readFile: (path: string) => Promise<PrivateFile | undefined>
   /** Replaces the file in one step, readable by its owner alone; makes its folders. */

@@ -68,12 +68,13 @@ async function keySource(deps: CliDeps, { url, file, identity, isNew }: Asked): 
 
 async function readKey(deps: CliDeps, path: string): Promise<KeySource> {
   if (isKey(path)) throw new UsageError('--private-key takes a file. A key on a command line is a key in the history.')
-  const file = await deps.readFile(path)
+  const found = deps.absolute(path) // remembered: the next sign-in may stand in another folder
+  const file = await deps.readFile(found)
   if (file === undefined) throw new UsageError(`There is no key file ${path}.`)
   const key = file.text.trim()
   if (!isKey(key)) throw new UsageError(`${path} does not hold a key: 0x and 64 hexadecimal digits.`)
   if (file.exposed) printNote(deps, `Others can read ${path}. Close it with: chmod 600 ${path}`)
-  return { key, file: path }
+  return { key, file: found }
 }
 
 const isKey = (text: string): text is `0x${string}` => /^0x[0-9a-fA-F]{64}$/.test(text)

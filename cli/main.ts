@@ -9,6 +9,7 @@ import { exitCodeOf, exitCodes, NotSignedInError, UsageError } from './exit-code
 import { link } from './link.ts'
 import { login } from './login.ts'
 import { printNote } from './output.ts'
+import { scope } from './scope.ts'
 import { sessions } from './sessions.ts'
 import { status } from './status.ts'
 import { wallet } from './wallet.ts'
@@ -21,6 +22,7 @@ const commands: Readonly<Record<string, Command>> = {
   sessions,
   wallet,
   budget,
+  scope,
   status,
   link,
 }

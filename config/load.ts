@@ -38,6 +38,13 @@ export const Environment = z.object({
     roles.join(','),
   ),
   GATEHOUSE_PUBLIC_URL: optional(url(['http:', 'https:'])),
+  GATEHOUSE_PROXIES: withDefault(
+    z
+      .string()
+      .regex(/^[0-8]$/, 'must be a number from 0 to 8')
+      .transform(Number),
+    '0',
+  ),
   GATEHOUSE_MASTER_KEY: optional(z.string().regex(/^[0-9a-f]{64}$/i, 'must be 64 hexadecimal digits (32 bytes)')),
   GATEHOUSE_MODEL_URL: optional(url(['http:', 'https:'])),
   GATEHOUSE_TOOLS_URL: optional(url(['http:', 'https:'])),
@@ -56,6 +63,8 @@ export type Config = {
   readonly environment: 'development' | 'production'
   readonly port: number
   readonly publicUrl: string | undefined
+  /** Reverse proxies in front, each of which appends to X-Forwarded-For. */
+  readonly proxies: number
   readonly stateDir: string
   readonly roles: readonly Role[]
   readonly temporal: {
@@ -120,6 +129,7 @@ function toConfig(values: z.output<typeof Environment>): Config {
     environment: values.GATEHOUSE_ENV,
     port: values.GATEHOUSE_PORT,
     publicUrl: values.GATEHOUSE_PUBLIC_URL,
+    proxies: values.GATEHOUSE_PROXIES,
     stateDir: values.GATEHOUSE_STATE_DIR,
     roles: values.GATEHOUSE_ROLES,
     temporal: {

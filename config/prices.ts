@@ -1,6 +1,7 @@
 // The price table: dated rows with exact model ids, USD per million tokens as decimal strings.
 import { parse } from 'yaml'
 import { z } from 'zod'
+import { micros, type Micros } from '../domain/money.ts'
 import type { ModelPrice } from '../domain/pricing.ts'
 
 // USD per million tokens is micro-USD per token; with six decimals it is a whole number of pico-USD per token.
@@ -11,6 +12,8 @@ const Rate = z
     const [whole = '0', fraction = ''] = text.split('.')
     return BigInt(whole) * 1_000_000n + BigInt(fraction.padEnd(6, '0'))
   })
+/** USD with up to six decimals: a whole number of micro-USD. */
+const Amount = Rate.transform((value) => micros(value))
 
 const Row = z.strictObject({
   models: z.array(z.string().min(1)).min(1),
@@ -25,11 +28,17 @@ const Row = z.strictObject({
 
 const PriceFile = z.strictObject({
   source: z.string(),
+  minimumBalance: Amount,
   aliases: z.record(z.string(), z.string()),
   rows: z.array(Row).min(1),
 })
 
-export type PriceTable = { readonly aliases: Readonly<Record<string, string>>; readonly rows: readonly ModelPrice[] }
+export type PriceTable = {
+  readonly aliases: Readonly<Record<string, string>>
+  readonly rows: readonly ModelPrice[]
+  /** What must be left of a wallet's balance after a reservation, where its owner has set nothing else. */
+  readonly minimumBalanceMicros: Micros
+}
 
 /** Parses the table. Throws an Error that names every fault; an alias must lead to a priced model. */
 export function parsePrices(text: string): PriceTable {
@@ -42,7 +51,7 @@ export function parsePrices(text: string): PriceTable {
     if (!rows.some((row) => row.model === model))
       throw new Error(`prices: the alias ${alias} leads to ${model}, which has no price.`)
   }
-  return { aliases: parsed.data.aliases, rows }
+  return { aliases: parsed.data.aliases, rows, minimumBalanceMicros: parsed.data.minimumBalance }
 }
 
 /** The exact model id of a name, or undefined. */

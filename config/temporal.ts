@@ -8,6 +8,12 @@ const Queue = z.strictObject({
   heartbeatThrottleMs: z.number().int().positive().default(1_000),
 })
 
+const Schedule = z.strictObject({
+  workflow: z.string(),
+  cron: z.string(),
+  catchup: z.string().regex(/^\d+[mh]$/),
+})
+
 const TemporalSettings = z.strictObject({
   cli: z.string().regex(/^\d+\.\d+\.\d+$/),
   namespace: z.strictObject({ name: z.string(), retention: z.string().regex(/^\d+d$/) }),
@@ -16,6 +22,7 @@ const TemporalSettings = z.strictObject({
     z.enum(['Keyword', 'KeywordList', 'Int', 'Bool', 'Text', 'Datetime', 'Double']),
   ),
   taskQueues: z.record(z.enum(['durable', 'llm', 'tools', 'ledger', 'control', 'batch']), Queue),
+  schedules: z.record(z.string().regex(/^[a-z][a-z-]*$/), Schedule).default({}),
   dynamicConfig: z.record(z.string(), z.union([z.number(), z.boolean(), z.string()])),
 })
 export type TemporalSettings = z.output<typeof TemporalSettings>

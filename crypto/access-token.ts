@@ -67,7 +67,11 @@ export function verifyAccessToken(token: string, expected: Expected): AccessClai
 
 function parse<T>(schema: z.ZodType<T>, segment: string): T {
   try {
-    return schema.parse(JSON.parse(canonicalBytes(segment).toString('utf8')))
+    const text = canonicalBytes(segment).toString('utf8')
+    const value: unknown = JSON.parse(text)
+    // RFC 8725 §2.4: two readers of a member named twice may see two values. We write no such text, and no blanks.
+    if (JSON.stringify(value) !== text) throw malformed()
+    return schema.parse(value)
   } catch {
     throw malformed()
   }

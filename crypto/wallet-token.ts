@@ -80,10 +80,16 @@ function decode(token: string): WalletTokenPayload {
   // Canonical base64url: another ending of the same bytes would be another text for the same token.
   if (bytes.toString('base64url') !== text) throw malformed()
   try {
-    return Payload.parse(JSON.parse(bytes.toString('utf8')))
+    const payload = Payload.parse(JSON.parse(bytes.toString('utf8')))
+    // RFC 8725 §2.4: two readers of a member named twice may see two values.
+    if (namesIn(bytes.toString('utf8')) !== Object.keys(payload).length) throw malformed()
+    return payload
   } catch {
     throw malformed()
   }
 }
+
+// Members of a flat object: strings followed by a colon.
+const namesIn = (text: string) => [...text.matchAll(/"(?:\\.|[^"\\])*"(\s*:)?/g)].filter(([, colon]) => colon).length
 
 const malformed = () => new GatewayError('credential-malformed', 'The wallet token cannot be read.')

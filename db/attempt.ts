@@ -30,10 +30,11 @@ type HoldRow = {
 export type AttemptAnswer =
   | { readonly kind: 'ok'; readonly seq: bigint }
   | { readonly kind: 'revoked'; readonly scope: string }
-  | { readonly kind: 'insufficient' }
-  | { readonly kind: 'over_budget' }
-  | { readonly kind: 'turn_ended' }
+  | { readonly kind: (typeof refusals)[number] }
   | { readonly kind: 'fault'; readonly answer: string }
+
+/** Nothing was begun, for a reason that callers must expect. */
+const refusals = ['insufficient', 'minimum_balance', 'over_budget', 'scope_inactive', 'stopped', 'turn_ended'] as const
 
 type Reply = { answer: string; seq?: number; scope?: string }
 
@@ -64,8 +65,8 @@ function holdText(hold: HoldRow | undefined): string | null {
 function toAnswer({ answer, seq, scope }: Reply): AttemptAnswer {
   if (answer === 'ok' && seq !== undefined) return { kind: 'ok', seq: BigInt(seq) }
   if (answer === 'revoked') return { kind: 'revoked', scope: scope ?? 'A scope' }
-  if (answer === 'insufficient' || answer === 'over_budget' || answer === 'turn_ended') return { kind: answer }
-  return { kind: 'fault', answer }
+  const refusal = refusals.find((each) => each === answer)
+  return refusal === undefined ? { kind: 'fault', answer } : { kind: refusal }
 }
 
 /** Writes how an attempt ended, once. `outcome`: `ok`, or the code of what went wrong. */

@@ -3,7 +3,7 @@ import type { Queryable } from './pool.ts'
 
 export type BudgetKey = {
   readonly walletId: bigint
-  readonly kind: 'wallet' | 'agent' | 'session'
+  readonly kind: 'wallet' | 'scope' | 'agent' | 'session' | 'reflection'
   readonly subject: string
   readonly period: 'daily' | 'weekly' | 'monthly' | 'total'
 }
@@ -12,6 +12,18 @@ export type BudgetRow = Omit<BudgetKey, 'walletId'> & {
   readonly limitMicros: bigint
   readonly spentMicros: bigint
   readonly reservedMicros: bigint
+}
+
+/** What must be left of a balance after a hold: the wallet's own setting, else what the policy says. */
+export async function readMinimumBalance(
+  queryable: Queryable,
+  order: { walletId: bigint; policyMicros: bigint },
+): Promise<bigint> {
+  const { rows } = await queryable.query<{ least: bigint }>('SELECT minimum_balance($1, $2) AS least', [
+    order.walletId,
+    JSON.stringify({ minimumMicros: order.policyMicros.toString() }),
+  ])
+  return rows[0]?.least ?? 0n
 }
 
 /** Whether a chat session is open and belongs to the wallet. */
@@ -62,10 +74,17 @@ export async function dropBudget(queryable: Queryable, key: BudgetKey): Promise<
   return rows[0]?.dropped === true
 }
 
+/** What a hold is counted for besides its wallet and agent: members of its meta. */
+export type SpendingNames = {
+  readonly sessionId?: string
+  readonly scopeId?: string | undefined
+  readonly reflection?: true
+}
+
 export type Spending = {
   readonly walletId: bigint
   readonly agentId: string
-  readonly sessionId: string
+  readonly names: SpendingNames
   readonly amountMicros: bigint
 }
 
@@ -82,7 +101,7 @@ export async function budgetOver(queryable: Queryable, spending: Spending): Prom
   const { rows } = await queryable.query<{ over: Over | null }>('SELECT budget_over($1, $2, $3, $4) AS over', [
     spending.walletId,
     spending.agentId,
-    spending.sessionId,
+    JSON.stringify(spending.names),
     spending.amountMicros,
   ])
   const over = rows[0]?.over

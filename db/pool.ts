@@ -1,6 +1,7 @@
 // The connection pool. Every connection runs as the application role, which may not rewrite the ledger or the audit
 // chain; int8 columns arrive as bigint.
 import pg from 'pg'
+import { lockWaitMs, statementMs, transactionIdleMs } from '../domain/limits.ts'
 
 pg.types.setTypeParser(pg.types.builtins.INT8, BigInt)
 
@@ -16,19 +17,24 @@ export type PoolOptions = {
   readonly applicationName?: string
   /** Called with errors of idle connections; the pool replaces them. */
   readonly onError?: (error: Error) => void
+  /** As the owner of the schema instead of the application role: for operator commands. */
+  readonly asOwner?: boolean
 }
 
-const lockTimeoutMs = 2_000
-const statementTimeoutMs = 5_000
-
-const sessionOptions = `-c role=gatehouse_app -c lock_timeout=${lockTimeoutMs} -c statement_timeout=${statementTimeoutMs}`
+const sessionOptions = [
+  `lock_timeout=${lockWaitMs}`,
+  `statement_timeout=${statementMs}`,
+  `idle_in_transaction_session_timeout=${transactionIdleMs}`,
+]
+  .map((option) => `-c ${option}`)
+  .join(' ')
 
 /** Opens a pool; `end()` it when done. Nothing is connected before the first query. */
 export function createPool(options: PoolOptions): Pool {
   const pool = new pg.Pool({
     connectionString: options.url,
     max: options.connectionsMax ?? 12,
-    options: sessionOptions,
+    options: options.asOwner === true ? sessionOptions : `-c role=gatehouse_app ${sessionOptions}`,
     application_name: options.applicationName ?? 'gatehouse',
     connectionTimeoutMillis: 10_000,
     idleTimeoutMillis: 30_000,

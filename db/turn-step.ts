@@ -114,12 +114,14 @@ export type Totals = {
   readonly inputTokens: bigint
   readonly outputTokens: bigint
   readonly toolCalls: number
+  /** Whether the step left a message of the model's; a turn that has one keeps it. */
+  readonly isOutput: boolean
 }
 
 /** Replaces the totals of a turn that the caller holds locked. */
 export async function writeTotals(client: Client, turnId: string, totals: Totals): Promise<void> {
   await client.query(
-    `UPDATE turn SET cost_picos = $2::numeric, posted_micros = $3, input_tokens = $4, output_tokens = $5, tool_calls = $6, model_output = true WHERE id = $1`,
+    `UPDATE turn SET cost_picos = $2::numeric, posted_micros = $3, input_tokens = $4, output_tokens = $5, tool_calls = $6, model_output = model_output OR $7 WHERE id = $1`,
     [
       turnId,
       totals.costPicos.toString(),
@@ -127,8 +129,22 @@ export async function writeTotals(client: Client, turnId: string, totals: Totals
       totals.inputTokens,
       totals.outputTokens,
       totals.toolCalls,
+      totals.isOutput,
     ],
   )
+}
+
+/** Usage of the newest attempt under a hold that failed after its cost was known. */
+export async function readBrokenUsage(
+  queryable: Queryable,
+  { turnId, holdId }: { turnId: string; holdId: string },
+): Promise<unknown> {
+  const { rows } = await queryable.query<{ usage: unknown }>(
+    `SELECT usage FROM attempt WHERE turn_id = $1 AND hold_id = $2 AND kind = 'model' AND usage IS NOT NULL AND outcome <> 'ok'
+     ORDER BY seq DESC LIMIT 1`,
+    [turnId, holdId],
+  )
+  return rows[0]?.usage
 }
 
 /** Seq of a stream from which the step that runs now has written: what came after the last whole event before it. */
@@ -175,14 +191,17 @@ export async function postHold(
   return rows[0]?.answer ?? 'none'
 }
 
-/** Holds of a try that nobody has resolved. */
-export async function openHolds(queryable: Queryable, workflowId: string): Promise<string[]> {
-  const { rows } = await queryable.query<{ id: string }>(
-    `SELECT t.id FROM transfer t WHERE t.op = 'pending' AND t.workflow_id = $1
+/** Holds of a try that nobody has resolved, each with its step. */
+export async function openHolds(
+  queryable: Queryable,
+  workflowId: string,
+): Promise<{ readonly id: string; readonly step: number }[]> {
+  const { rows } = await queryable.query<{ id: string; step: number }>(
+    `SELECT t.id, coalesce((t.meta->>'step')::integer, 0) AS step FROM transfer t WHERE t.op = 'pending' AND t.workflow_id = $1
      AND NOT EXISTS (SELECT 1 FROM transfer r WHERE r.pending_id = t.id) ORDER BY t.seq`,
     [workflowId],
   )
-  return rows.map((row) => row.id)
+  return rows
 }
 
 export async function voidHold(

@@ -40,20 +40,47 @@ export type TransactionRow = {
   readonly at: Date
 }
 
-const history = `FROM transfer t JOIN account a ON a.id IN (t.debit, t.credit) AND a.wallet_id = $1 AND a.code IN ('user', 'receivable')
-  WHERE t.op IN ('post', 'posted') AND t.amount > 0`
+export type HistoryOrder = {
+  readonly walletId: bigint
+  readonly limit: number
+  readonly offset: number
+  /** Transfer codes that are shown; all when absent. */
+  readonly codes?: readonly number[] | undefined
+  readonly agentId?: string | undefined
+  /** From this instant on. */
+  readonly since?: Date | undefined
+  /** Before this instant. */
+  readonly until?: Date | undefined
+}
 
-/** Postings of a wallet, newest first. Amounts that rounded to nothing are not shown. */
+/**
+ * Postings of a wallet, newest first, and how many there are: one look, so that both fit. Amounts that rounded to nothing
+ * are not shown.
+ */
 export async function listTransactions(
   queryable: Queryable,
-  order: { walletId: bigint; limit: number; offset: number },
+  order: HistoryOrder,
 ): Promise<{ rows: TransactionRow[]; total: number }> {
-  const counted = await queryable.query<{ total: bigint }>(`SELECT count(*) AS total ${history}`, [order.walletId])
-  const { rows } = await queryable.query<TransactionRow>(
-    `SELECT t.id, t.code, t.debit = a.id AS "isSpend", t.amount, t.agent_id AS "agentId", t.meta, t.at ${history} ORDER BY t.seq DESC LIMIT $2 OFFSET $3`,
-    [order.walletId, order.limit, order.offset],
+  const { rows } = await queryable.query<TransactionRow & { total: bigint }>(
+    `WITH history AS (
+       SELECT t.seq, t.id, t.code, t.debit = a.id AS "isSpend", t.amount, t.agent_id AS "agentId", t.meta, t.at
+       FROM transfer t JOIN account a ON a.id IN (t.debit, t.credit) AND a.wallet_id = $1 AND a.code IN ('user', 'receivable')
+       WHERE t.op IN ('post', 'posted') AND t.amount > 0 AND ($4::int[] IS NULL OR t.code = ANY ($4))
+         AND ($5::text IS NULL OR t.agent_id = $5) AND ($6::timestamptz IS NULL OR t.at >= $6) AND ($7::timestamptz IS NULL OR t.at < $7))
+     SELECT c.total, page.* FROM (SELECT count(*) AS total FROM history) c
+       LEFT JOIN LATERAL (SELECT * FROM history ORDER BY seq DESC LIMIT $2 OFFSET $3) page ON true ORDER BY page.seq DESC`,
+    [
+      order.walletId,
+      order.limit,
+      order.offset,
+      order.codes ?? null,
+      order.agentId ?? null,
+      order.since ?? null,
+      order.until ?? null,
+    ],
   )
-  return { rows, total: Number(counted.rows[0]?.total ?? 0) }
+  const found = rows.flatMap(({ total: _total, ...row }) => ((row.id as string | null) === null ? [] : [row]))
+  return { rows: found, total: Number(rows[0]?.total ?? 0) }
 }
 
 /** Play money, once per wallet. Answers `ok` or `used`. */

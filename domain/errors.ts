@@ -43,6 +43,10 @@ export const errorCodes = [
   'insufficient-funds',
   'budget-exceeded',
   'budget-limit',
+  'minimum-balance',
+  'scope-inactive',
+  'scope-limit',
+  'money-stopped',
   'rate-limited',
   // The outside world.
   'upstream-timeout',

@@ -12,6 +12,7 @@ export const pageItemsMax = 200
 export const pageOffsetMax = 100_000 // beyond this a client wants an export
 export const idempotencyKeyCharsMax = 200
 export const idempotencyKeySecondsMax = 86_400 // explicit keys replay for 24 h
+export const logDepthMax = 10 // members of members in one log line; deeper ones are nobody's to read
 export const readinessProbeMs = 2_000 // a dependency that says nothing for so long is not ready
 export const readinessCacheMs = 500 // questions of anybody; one look answers them all
 
@@ -27,6 +28,11 @@ export const permissionsMax = 32
 export const permissionCharsMax = 64
 export const membersMax = 10_000
 export const verifiedTokensMax = 10_000 // cache of verified tokens per process
+
+// Database.
+export const lockWaitMs = 2_000 // a longer queue for one row is an overload: refuse, and let the caller come again
+export const statementMs = 5_000
+export const transactionIdleMs = 2_000 // its locks hold up revocations, which wait `lockWaitMs` for them
 
 // Revocation.
 export const revocationFeedHeartbeatMs = 500
@@ -96,7 +102,16 @@ export const toolSchemaBytesBound = 24_000 // what the tools of one agent may ad
 export const toolAttemptsMax = 3
 
 // Policy.
-export const policyRulesMax = 1_000 // of one file
+export const policyRulesMax = 10_000 // of one file
+export const policyFileBytesMax = 4_000_000 // ten thousand rules with room for their reasons
+export const policyAliasesMax = 100 // a few lines of YAML must not unfold into gigabytes
+export const policyConditionCharsMax = 2_000 // a longer expression is a program
+export const policyConditionNodesMax = 400 // parts of one expression
+export const policyConditionNestingMax = 2 // loops in loops: three of 200 items took 99 s
+export const policyConditionDepthMax = 50 // nested parts of one expression; deeper overflows a recursive walker
+export const policyListItemsMax = 1_000 // items of a list that a loop walks
+export const policyNestedListItemsMax = 200 // the same, where loops are nested
+export const policyPatternCharsMax = 500 // of one RE2 pattern
 
 // Audit.
 export const auditBatchMax = 100
@@ -123,3 +138,21 @@ export const clientRetryAfterSecondsMax = 5 // a longer wait is the caller's dec
 
 // Money
 export const budgetsPerWalletMax = 100 // each hold looks at those that cover it, under the wallet's lock
+
+// Runtime scopes and settings of a wallet
+export const runtimeScopesPerWalletMax = 100 // not archived; a wallet divides its spending by project or customer
+export const scopeNameCharsMax = 200
+export const scopeReferenceCharsMax = 400 // an id or an address of somebody else's
+export const scopeMetadataBytesMax = 16_000
+export const settingCharsMax = 200
+export const settingItemsMax = 200 // agents, providers
+export const conversationRetentionDaysMax = 3_650
+
+// Integrity of the ledger
+export const ledgerAuditPageWallets = 500 // of one snapshot
+export const ledgerAuditHoldMs = 86_400_000 // a hold of no live work is settled within minutes; after a day it is a fault
+export const moneyStopsShown = 100
+export const orphanEndedMs = 60_000 // after the end of its try; the worker that still posts has had its time
+export const orphanStrayMs = 900_000 // a hold without a try: its transaction is over within 5 s
+export const orphanPageRows = 100
+export const upkeepPagesMax = 500 // of one workflow run

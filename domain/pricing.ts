@@ -86,7 +86,10 @@ export function modelReservation(
   bound: { readonly inputTokens: number; readonly outputTokens: number },
 ): Micros {
   const dearest = (pick: (row: ModelPrice) => bigint) => rows.map(pick).reduce((a, b) => (a > b ? a : b), 0n)
-  const input = dearest((row) => [row.input, row.cacheWrite5m, row.cacheWrite1h].reduce((a, b) => (a > b ? a : b)))
+  invariant(rows.length > 0, 'Only a priced model is reserved for.')
+  const input = dearest((row) =>
+    [row.input, row.cacheRead, row.cacheWrite5m, row.cacheWrite1h].reduce((a, b) => (a > b ? a : b)),
+  )
   const base = BigInt(bound.inputTokens) * input + BigInt(bound.outputTokens) * dearest((row) => row.output)
   return ceilToMicros(planCost(plan, picos(base), 0))
 }

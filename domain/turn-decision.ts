@@ -35,6 +35,7 @@ export function decideTurn(known: KnownTurn | null, post: Post): TurnDecision {
   const same = { turnId: known.turnId, try: known.try }
   if (known.tryState === 'submitted') return { kind: 'resubmit', ...same }
   if (known.tryState !== 'ended') return { kind: 'join', ...same }
+  if (!post.sameBody) return { kind: 'new' } // the key is free again: the old words are not these
   if (known.reason !== 'done' && !known.modelOutput) return { kind: 'retry', turnId: known.turnId, try: known.try + 1 }
   if (keyHolds) return { kind: 'replay', ...same }
   const endedAgo = known.endedAt === null ? 0 : post.now.getTime() - known.endedAt.getTime()

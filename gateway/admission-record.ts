@@ -3,7 +3,7 @@ import type { Principal } from '../domain/principal.ts'
 import type { Admission } from '../schemas/admission.ts'
 import type { Members } from './ports.ts'
 
-export function admissionOf(principal: Principal): Admission {
+export function admissionOf(principal: Principal, runtimeScopeId?: string): Admission {
   const {
     tenant,
     subject,
@@ -31,13 +31,14 @@ export function admissionOf(principal: Principal): Admission {
     gate: gate.map((scope) => ({ ...scope })),
     tokenId,
     expiresAt: expiresAt.toISOString(),
+    ...(runtimeScopeId === undefined ? {} : { runtimeScopeId }),
   }
 }
 
 /** The principal who asked, with the tenant and roles of now. */
 export function principalOf(admission: Admission, members: Members): Principal {
   const { tenant, roles } = members.of(admission.wallet)
-  const { serverId, proof, sessionIds, ...rest } = admission
+  const { serverId, proof, sessionIds, runtimeScopeId: _scope, ...rest } = admission
   return {
     ...rest,
     tenant,

@@ -21,6 +21,8 @@ export type AgentCatalogue = {
   readonly show: (id: string) => Promise<AgentDetail>
   /** The recipe; not found when there is none. */
   readonly find: (id: string) => Agent
+  /** Tool servers that some agent works with. */
+  readonly servers: () => ReadonlySet<string>
 }
 
 const toolsFreshMs = 60_000
@@ -46,8 +48,10 @@ export function createAgentCatalogue(deps: AgentsDeps): AgentCatalogue {
     if (!agent) throw new GatewayError('not-found', 'There is no such agent.')
     return agent
   }
+  const servers = new Set([...deps.agents.values()].flatMap((agent) => agent.servers))
   return {
     find,
+    servers: () => servers,
     list: () => [...deps.agents.values()].map((agent) => summaryOf(deps, agent)),
     async show(id) {
       const agent = find(id)

@@ -43,6 +43,12 @@ export async function begin(deps: PipelineDeps, passage: Passage): Promise<Begun
       return { code: 'insufficient-funds', reason: 'The balance does not cover this.' }
     case 'over_budget':
       return { code: 'budget-exceeded', reason: 'A budget does not cover this.' }
+    case 'minimum_balance':
+      return { code: 'minimum-balance', reason: 'Less than the minimum balance would be left.' }
+    case 'scope_inactive':
+      return { code: 'scope-inactive', reason: 'The runtime scope is not active.' }
+    case 'stopped':
+      return { code: 'money-stopped', reason: 'Spending is stopped until an operator has looked.' }
     case 'turn_ended':
       return { code: 'turn-cancelled', reason: 'The turn has ended.' }
     case 'fault':
@@ -53,7 +59,16 @@ export async function begin(deps: PipelineDeps, passage: Passage): Promise<Begun
 type Performing<T> = { readonly passage: Passage; readonly signal: AbortSignal; readonly effect: Effect<T> }
 
 /** Runs the effect under the caller's signal and the gate's, and records how it ended. Throws what the effect throws. */
-export async function perform<T>(deps: PipelineDeps, { passage, signal, effect }: Performing<T>): Promise<T> {
+export async function perform<T>(deps: PipelineDeps, performing: Performing<T>): Promise<T> {
+  const { value, fault } = await performOnce(deps, performing)
+  if (fault) throw fault
+  return value
+}
+
+async function performOnce<T>(
+  deps: PipelineDeps,
+  { passage, signal, effect }: Performing<T>,
+): Promise<EffectResult<T>> {
   const watch = deps.epochs.watch(passage.gate)
   const attemptId = passage.attempt?.id ?? randomUUID()
   try {
@@ -65,7 +80,7 @@ export async function perform<T>(deps: PipelineDeps, { passage, signal, effect }
       },
     )
     await recordResult(deps, passage, { attemptId, result })
-    return result.value
+    return result
   } catch (thrown) {
     await recordFailure(deps, passage, { attemptId, error: thrown })
     throw thrown
@@ -86,13 +101,16 @@ async function recordResult<T>(
   passage: Passage,
   { attemptId, result }: { attemptId: string; result: EffectResult<T> },
 ): Promise<void> {
-  const end: Ending = { status: 'ok', output: result.output }
+  const end: Ending = result.fault
+    ? { status: 'error', code: result.fault.code, output: result.output }
+    : { status: 'ok', output: result.output }
   if (passage.attempt === null && result.record === undefined) {
     await writeOutcome(deps, passage, { queryable: deps.pool, attemptId, end })
   } else {
     await inTransaction(deps.pool, async (client: Client) => {
       await result.record?.(client)
-      if (passage.attempt) await endAttempt(client, { id: attemptId, outcome: 'ok', usage: result.usage })
+      const outcome = result.fault?.code ?? 'ok'
+      if (passage.attempt) await endAttempt(client, { id: attemptId, outcome, usage: result.usage })
       await writeOutcome(deps, passage, { queryable: client, attemptId, end })
     })
   }
@@ -114,7 +132,8 @@ async function recordFailure(
   deps.sealer.wake()
 }
 
-function codeOf(error: unknown): string {
+/** Code of a failure on record. */
+export function codeOf(error: unknown): string {
   if (error instanceof GatewayError) return error.code
   return error instanceof Error && error.name === 'AbortError' ? 'aborted' : 'internal'
 }

@@ -10,6 +10,7 @@ import {
   type Spending,
 } from '../db/budget.ts'
 import type { Pool, Queryable } from '../db/pool.ts'
+import { readScopeLimits } from '../db/runtime-scope.ts'
 import { GatewayError } from '../domain/errors.ts'
 import { budgetsPerWalletMax } from '../domain/limits.ts'
 import type { Principal } from '../domain/principal.ts'
@@ -51,8 +52,8 @@ export async function removeBudget(
   { wallet, walletId }: Principal,
   { subject: { kind, id }, period }: { subject: Subject; period: BudgetKey['period'] },
 ): Promise<void> {
-  const subject = kind === 'wallet' ? id.toLowerCase() : id
-  if (kind === 'wallet' && subject !== wallet) throw unknown()
+  const subject = isOfWallet(kind) ? id.toLowerCase() : id
+  if (isOfWallet(kind) && subject !== wallet) throw unknown()
   if (!(await dropBudget(pool, { walletId, kind, subject, period }))) throw unknown()
 }
 
@@ -62,19 +63,24 @@ async function keyOf(
   { wallet, walletId }: Principal,
   { subject: { kind, id }, period }: { subject: Subject; period: BudgetKey['period'] },
 ): Promise<BudgetKey> {
-  if (kind === 'wallet') {
+  if (isOfWallet(kind)) {
     if (id.toLowerCase() !== wallet) throw unknown()
     return { walletId, kind, subject: wallet, period }
   }
   if (kind === 'agent') catalogue.find(id)
-  else if (!(await hasSession(pool, walletId, id))) throw unknown()
+  else if (!uuid.test(id)) throw unknown()
+  else if (!(await (kind === 'session' ? ownsSession(pool, walletId, id) : ownsScope(pool, walletId, id))))
+    throw unknown()
   return { walletId, kind, subject: id, period }
 }
 
 const uuid = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/
 
-async function hasSession(pool: Pool, walletId: bigint, id: string): Promise<boolean> {
-  return uuid.test(id) && ownsSession(pool, walletId, id)
+const isOfWallet = (kind: BudgetKey['kind']) => kind === 'wallet' || kind === 'reflection'
+
+async function ownsScope(pool: Pool, walletId: bigint, id: string): Promise<boolean> {
+  const scope = await readScopeLimits(pool, { walletId, id })
+  return scope !== undefined && scope.status !== 'archived'
 }
 
 const unknown = () => new GatewayError('not-found', 'There is no such budget subject of this wallet.')

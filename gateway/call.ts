@@ -1,7 +1,7 @@
 // The one call record that every door and every activity hands to the pipeline, and what comes back.
-import type { ErrorCode } from '../domain/errors.ts'
-import type { Decision, Session } from '../domain/policy/combine.ts'
-import type { Action, Facts, Resource } from '../domain/policy/rule.ts'
+import type { ErrorCode, GatewayError } from '../domain/errors.ts'
+import type { Decision } from '../domain/policy/combine.ts'
+import type { Action, Facts, Resource, Session } from '../domain/policy/rule.ts'
 import type { Principal } from '../domain/principal.ts'
 import type { HoldOrder, Recorder } from './ports.ts'
 
@@ -33,6 +33,8 @@ export type EffectResult<T> = {
   readonly usage?: Readonly<Record<string, number>>
   readonly costMicros?: bigint
   readonly record?: Recorder
+  /** The effect failed after it had cost something: usage and rows are recorded as given, then this is thrown. */
+  readonly fault?: GatewayError
 }
 
 export type Effect<T> = (context: EffectContext) => Promise<EffectResult<T>>
@@ -50,6 +52,9 @@ export type Answer<T> =
         | 'revocation-feed-stale'
         | 'insufficient-funds'
         | 'budget-exceeded'
+        | 'minimum-balance'
+        | 'scope-inactive'
+        | 'money-stopped'
         | 'turn-cancelled'
       >
       readonly reason: string
@@ -59,6 +64,12 @@ export type Answer<T> =
 export type Pipeline = {
   /** Decides, admits, runs the effect, records. Throws what the effect throws, after recording it. */
   readonly run: <T>(call: Call, effect: Effect<T>) => Promise<Answer<T>>
-  /** Decides without an effect, for doors whose admission is a call of their own (a chat turn). Audited. */
-  readonly admit: (call: Omit<Call, 'signal'>) => Promise<Answer<null>>
+  /**
+   * Decides without an effect. `enter` is the admission of a door that has one of its own (a chat turn): it calls its
+   * argument in its transaction, so that record and admission stand together; what it throws is recorded instead.
+   */
+  readonly admit: {
+    (call: Omit<Call, 'signal'>): Promise<Answer<null>>
+    <T>(call: Omit<Call, 'signal'>, enter: (record: Recorder) => Promise<T>): Promise<Answer<T>>
+  }
 }

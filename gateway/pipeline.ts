@@ -2,14 +2,15 @@
 // in memory, decision, admission, the gate once more, effect, record. It knows neither Express nor Temporal.
 import { randomUUID } from 'node:crypto'
 import { insertAudit } from '../db/audit.ts'
-import type { ErrorCode } from '../domain/errors.ts'
-import { invariant } from '../domain/errors.ts'
+import type { Queryable } from '../db/pool.ts'
+import { GatewayError, invariant, type ErrorCode } from '../domain/errors.ts'
 import { gateScopesMax } from '../domain/limits.ts'
 import { decide } from '../domain/policy/combine.ts'
 import { firstRevoked, mergeGates, scopeName, type GateScope } from '../domain/revocation.ts'
-import { begin, isGoverned, perform } from './attempt.ts'
+import { begin, codeOf, isGoverned, perform } from './attempt.ts'
 import { auditIntent, auditOutcome, type Ending } from './audit-record.ts'
 import type { Answer, Call, Effect, Pipeline } from './call.ts'
+import type { Recorder } from './ports.ts'
 import type { Held, Passage, PipelineDeps, Refusal, Refused, Step } from './passage.ts'
 
 const toEffect: readonly Step[] = [passGate, obeyDecision, trustFeedOfRead, admitGoverned]
@@ -23,12 +24,18 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       const value = await perform(deps, { passage: passed, signal: call.signal, effect })
       return { kind: 'done', value, decision: passed.decision }
     },
-    async admit(call) {
+    async admit<T>(
+      call: Omit<Call, 'signal'>,
+      enter?: (record: Recorder) => Promise<T>,
+    ): Promise<Answer<T> | Answer<null>> {
       const passed = await walk(deps, call, toAdmission)
       if ('kind' in passed) return passed
-      await auditAlone(deps, passed, { status: 'admitted' })
+      const value = enter
+        ? await enterRecorded(deps, passed, enter)
+        : await auditAlone(deps, passed, { status: 'admitted' })
       observe(deps, passed)
-      return { kind: 'done', value: null, decision: passed.decision }
+      deps.sealer.wake()
+      return { kind: 'done', value: value as T, decision: passed.decision }
     },
   }
 }
@@ -117,14 +124,40 @@ async function refuse(deps: PipelineDeps, passage: Passage, { code, reason }: Re
   return { kind: 'refused', code, reason, decision: passage.decision }
 }
 
-async function auditAlone(deps: PipelineDeps, passage: Passage, end: Ending): Promise<void> {
-  await insertAudit(deps.pool, {
+// The door's own no is the end of the decision: it replaces the yes, which its transaction took back.
+async function enterRecorded<T>(
+  deps: PipelineDeps,
+  passage: Passage,
+  enter: (record: Recorder) => Promise<T>,
+): Promise<T> {
+  try {
+    return await enter((client) => insertRecord(deps, passage, { queryable: client, end: { status: 'admitted' } }))
+  } catch (error) {
+    const refused = error instanceof GatewayError
+    const end: Ending = { status: refused ? 'refused' : 'error', code: codeOf(error) }
+    await auditAlone(deps, passage, end).catch(() => undefined) // the database may be what failed: nothing was admitted
+    observe(deps, passage, refused ? error.code : 'internal')
+    throw error
+  }
+}
+
+async function auditAlone(deps: PipelineDeps, passage: Passage, end: Ending): Promise<null> {
+  await insertRecord(deps, passage, { queryable: deps.pool, end })
+  deps.sealer.wake()
+  return null
+}
+
+async function insertRecord(
+  deps: PipelineDeps,
+  passage: Passage,
+  { queryable, end }: { queryable: Queryable; end: Ending },
+): Promise<void> {
+  await insertAudit(queryable, {
     id: randomUUID(),
     tenant: passage.call.principal.tenant,
     intent: auditIntent({ ...passage, span: deps.spanIds() }),
     outcome: auditOutcome(end, passage.startedAtMs),
   })
-  deps.sealer.wake()
 }
 
 function observe({ events }: PipelineDeps, { call, decision, startedAtMs }: Passage, code?: ErrorCode): void {

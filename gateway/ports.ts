@@ -1,5 +1,6 @@
 // What the pipeline needs from others and nobody below provides by itself. Adapters fit structurally; the compiler
 // checks the fit where they are assembled.
+import type { SpendingNames } from '../db/budget.ts'
 import type { Client } from '../db/pool.ts'
 import type { GateScope } from '../domain/revocation.ts'
 import type { PolicySet } from '../domain/policy/combine.ts'
@@ -43,6 +44,15 @@ export type TokenBus = {
   readonly close: (streamId: string) => Promise<void>
 }
 
+/**
+ * What a reservation is kept with. The named members are obeyed: chat session, runtime scope and reflection are counted
+ * against their budgets, `minimumMicros` is the policy's minimum balance where the wallet has set none.
+ */
+export type HoldMeta = SpendingNames & {
+  readonly minimumMicros?: string
+  readonly [name: string]: string | number | boolean | undefined
+}
+
 /** Reservation taken with the attempt row. `revenue`: account credited (2 model, 3 tool). */
 export type HoldOrder = {
   readonly id: string
@@ -51,7 +61,7 @@ export type HoldOrder = {
   readonly code: number
   readonly agentId: string
   readonly workflowId: string
-  readonly meta: Readonly<Record<string, unknown>>
+  readonly meta: HoldMeta
 }
 
 /** Work done in the transaction that records an outcome: message rows, postings. */

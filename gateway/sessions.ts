@@ -8,6 +8,7 @@ import { deleteSession, insertSession, readSession, type SessionRow } from '../d
 import { insertNode } from '../db/identity.ts'
 import type { Pool } from '../db/pool.ts'
 import { inTransaction } from '../db/transaction.ts'
+import { readSettings } from '../db/wallet-settings.ts'
 import { GatewayError } from '../domain/errors.ts'
 import { sessionsPerWalletMax } from '../domain/limits.ts'
 import type { Principal } from '../domain/principal.ts'
@@ -37,7 +38,7 @@ const engineDefault = 'claude' // the only engine that is enabled
 /** Opens a session. Refuses an unknown model, an engine that is not enabled, and one session too many. */
 export async function openSession(deps: SessionsDeps, order: SessionOrder): Promise<SessionRow> {
   const { principal, agent } = order
-  const wanted = order.model ?? agent.model
+  const wanted = order.model ?? (await defaultModel(deps, principal)) ?? agent.model
   const model = deps.resolveModel(deps.prices, wanted)
   if (model === undefined) {
     throw new GatewayError('model-unknown', 'The model is not known here.', { details: { model: wanted } })
@@ -53,6 +54,12 @@ export async function openSession(deps: SessionsDeps, order: SessionOrder): Prom
   const session = await insertWithNodes(deps, { id, principal, agentId: agent.id, model, engine })
   deps.events.sessionOpened({ sessionId: id, agentId: agent.id })
   return session
+}
+
+// What the owner chose stands as long as it has a price.
+async function defaultModel(deps: SessionsDeps, { walletId }: Principal): Promise<string | undefined> {
+  const { defaultModel: chosen } = await readSettings(deps.pool, walletId)
+  return typeof chosen === 'string' ? deps.resolveModel(deps.prices, chosen) : undefined
 }
 
 async function admit({ pipeline }: SessionsDeps, { principal, agent }: SessionOrder, id: string): Promise<void> {

@@ -11,7 +11,7 @@ import { transcriptSize, type SessionRow } from '../db/chat-session.ts'
 import type { Client, Pool } from '../db/pool.ts'
 import { reopenStream } from '../db/stream.ts'
 import { beginTurn, lockTurnKey, markQueued, pointTurnKey, readTryState, type KeyRow } from '../db/turn.ts'
-import { endTry, readAvailable } from '../db/turn-step.ts'
+import { endTry } from '../db/turn-step.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { GatewayError, InvariantError } from '../domain/errors.ts'
 import {
@@ -28,10 +28,12 @@ import { decideTurn, type TurnDecision } from '../domain/turn-decision.ts'
 import type { Block } from '../schemas/model.ts'
 import type { Events } from '../telemetry/events.ts'
 import { admissionOf } from './admission-record.ts'
-import { budgetRefusal } from './budgets.ts'
 import type { Call, Pipeline } from './call.ts'
+import { stepMeta } from './hold-meta.ts'
+import { moneyRefusal } from './money-refusal.ts'
 import { gateOf } from './pipeline.ts'
-import type { Clock } from './ports.ts'
+import type { Clock, Recorder } from './ports.ts'
+import { tokensOfBlocks } from './token-bound.ts'
 
 export type TurnDoorDeps = {
   readonly pool: Pool
@@ -50,6 +52,8 @@ export type TurnPost = {
   readonly content: readonly Block[]
   readonly model: string | undefined
   readonly idempotencyKey: string | undefined
+  /** The scope that pays and confines; its owner was looked at. */
+  readonly runtimeScopeId?: string | undefined
 }
 
 export type OpenedTurn = {
@@ -71,9 +75,7 @@ type Prepared = {
 /** Opens a turn, joins the one that runs or finds the one to replay. Throws what refuses it. */
 export async function openTurn(deps: TurnDoorDeps, post: TurnPost): Promise<OpenedTurn> {
   const prepared = await prepare(deps, post)
-  const { decision } = await decideAndBegin(deps, prepared)
-  if (decision.kind === 'new') throw new InvariantError('A new turn has an id by now.')
-  if (decision.kind === 'refuse') throw new GatewayError(decision.code, 'The key belongs to another request.')
+  const decision = await admit(deps, prepared, (record) => decideAndBegin(deps, prepared, record))
   const turn = { turnId: decision.turnId, try: decision.try }
   deps.events.turnOpened({ ...turn, dedupe: decision.kind })
   if (decision.kind === 'join') return { ...turn, dedupe: 'joined' }
@@ -83,12 +85,8 @@ export async function openTurn(deps: TurnDoorDeps, post: TurnPost): Promise<Open
 }
 
 async function prepare(deps: TurnDoorDeps, post: TurnPost): Promise<Prepared> {
-  const { session, agent, content } = post
-  const model = deps.resolveModel(deps.prices, post.model ?? session.model)
-  if (model === undefined)
-    throw new GatewayError('model-unknown', 'The model is not known here.', {
-      details: { model: post.model ?? session.model },
-    })
+  const { session, agent, content, runtimeScopeId } = post
+  const { model, rows } = pricedModel(deps, post.model ?? session.model)
   const principal = {
     ...post.principal,
     sessionIds: { ...post.principal.sessionIds, wsid: session.wsid, asid: session.asid },
@@ -105,16 +103,13 @@ async function prepare(deps: TurnDoorDeps, post: TurnPost): Promise<Prepared> {
   }
   const inputTokens = await inputTokensBound(deps.pool, post)
   const bound = { inputTokens, outputTokens: agent.outputTokensMax }
-  const holdMicros = modelReservation(
-    rowsOf(deps.prices.rows, model, deps.clock().toISOString().slice(0, 10)),
-    plans.managed,
-    bound,
-  )
+  const holdMicros = modelReservation(rows, plans.managed, bound)
   const body = {
     wallet: principal.wallet,
     session: session.id,
     model,
     content: JSON.parse(JSON.stringify(content)) as unknown,
+    ...(runtimeScopeId === undefined ? {} : { runtimeScope: runtimeScopeId }),
   }
   return {
     post,
@@ -127,24 +122,32 @@ async function prepare(deps: TurnDoorDeps, post: TurnPost): Promise<Prepared> {
   }
 }
 
-// A token is at least one byte, so bytes bound tokens; images count by table. JSON around the messages is covered by the
-// allowance for the tools.
+// A model without a price that holds today is refused before anything else happens.
+function pricedModel({ prices, resolveModel: resolve, clock }: TurnDoorDeps, wanted: string) {
+  const model = resolve(prices, wanted)
+  const rows = model === undefined ? [] : rowsOf(prices.rows, model, clock().toISOString().slice(0, 10))
+  if (model === undefined || rows.length === 0)
+    throw new GatewayError('model-unknown', 'The model is not known here.', { details: { model: wanted } })
+  return { model, rows }
+}
+
+// What is known of the request now. JSON around the messages is covered by the allowance for the tools; what an earlier
+// turn adds until this one runs is held then.
 async function inputTokensBound(pool: Pool, { session, agent, content }: TurnPost): Promise<number> {
   const skills = agent.skills.map((skill) => Buffer.byteLength(skill.text) + Buffer.byteLength(skill.title) + 8)
   const history = await transcriptSize(pool, session.id)
-  const blocks = content.map((block) =>
-    block.type === 'image' ? imageTokensBound : Buffer.byteLength(JSON.stringify(block)),
-  )
-  const sizes = [Buffer.byteLength(agent.systemPrompt), ...skills, ...blocks, Math.min(history.bytes, historyBytesMax)]
-  return sizes.reduce((sum, size) => sum + size, toolSchemaBytesBound + history.images * imageTokensBound)
+  const said = [tokensOfBlocks(content), Math.min(history.bytes, historyBytesMax), history.images * imageTokensBound]
+  const sizes = [Buffer.byteLength(agent.systemPrompt), ...skills, ...said]
+  return sizes.reduce((sum, size) => sum + size, toolSchemaBytesBound)
 }
 
 /** Attempts write with fences of their try: try × 1,000,000 and up. */
 const fencePerTry = 1_000_000n
 
-type Decided = { readonly decision: TurnDecision }
+/** What a POST has become: the try that it submits, joins or replays. */
+type Decided = Exclude<TurnDecision, { kind: 'new' | 'refuse' }>
 
-async function decideAndBegin(deps: TurnDoorDeps, prepared: Prepared): Promise<Decided> {
+async function decideAndBegin(deps: TurnDoorDeps, prepared: Prepared, record: Recorder): Promise<Decided> {
   const { post, bodyHash } = prepared
   const explicitKey = post.idempotencyKey !== undefined
   const key = {
@@ -153,32 +156,40 @@ async function decideAndBegin(deps: TurnDoorDeps, prepared: Prepared): Promise<D
     explicit: explicitKey,
     bodyHash,
   }
-  await admit(deps, prepared)
   return inTransaction(deps.pool, async (client) => {
+    await record(client)
     const row: KeyRow = await lockTurnKey(client, key)
     const decision = decideTurn(row.turn, { explicitKey, sameBody: row.bodyHash === bodyHash, now: deps.clock() })
-    if (decision.kind !== 'new' && decision.kind !== 'retry') return { decision }
+    if (decision.kind === 'refuse') throw new GatewayError(decision.code, 'The key belongs to another request.')
+    if (decision.kind !== 'new' && decision.kind !== 'retry') return decision
     const turn =
       decision.kind === 'new' ? { turnId: randomUUID(), try: 1 } : { turnId: decision.turnId, try: decision.try }
-    const reply = await beginTurn(client, orderOf(prepared, turn))
-    if (reply.answer !== 'ok') throw await refusalOf(client, prepared, reply.answer)
+    const reply = await beginTurn(client, orderOf(deps, prepared, turn))
+    if (reply.answer !== 'ok') throw await refusalOf(deps, { client, prepared, answer: reply.answer })
     if (decision.kind === 'retry') await reopenStream(client, `turn:${turn.turnId}`, BigInt(turn.try) * fencePerTry)
     await pointTurnKey(client, { ...key, turnId: turn.turnId })
-    return { decision: { kind: 'retry', ...turn } }
+    return { kind: 'retry', ...turn }
   })
 }
 
-async function admit({ pipeline }: TurnDoorDeps, { call }: Prepared): Promise<void> {
-  const answer = await pipeline.admit(call)
+async function admit<T>(
+  { pipeline }: TurnDoorDeps,
+  { call }: Prepared,
+  enter: (record: Recorder) => Promise<T>,
+): Promise<T> {
+  const answer = await pipeline.admit(call, enter)
   if (answer.kind === 'held') throw new GatewayError('approval-required', answer.decision.reason)
   if (answer.kind === 'refused') throw new GatewayError(answer.code, answer.reason)
+  return answer.value
 }
 
 function orderOf(
+  { prices }: TurnDoorDeps,
   { post, principal, model, call, holdMicros, bound }: Prepared,
   turn: { turnId: string; try: number },
 ): Parameters<typeof beginTurn>[1] {
   const gate = gateOf(call)
+  const step = { turnId: turn.turnId, sessionId: post.session.id, step: 1, runtimeScopeId: post.runtimeScopeId }
   const text = post.content.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join(' ')
   return {
     turn: {
@@ -187,7 +198,7 @@ function orderOf(
       sessionId: post.session.id,
       walletId: principal.walletId.toString(),
       model,
-      admission: admissionOf(principal),
+      admission: admissionOf(principal, post.runtimeScopeId),
       message: post.content,
       preview: text,
     },
@@ -200,34 +211,31 @@ function orderOf(
       code: 10,
       agentId: post.agent.id,
       workflowId: `${turn.turnId}:${turn.try}`,
-      meta: { turnId: turn.turnId, sessionId: post.session.id, step: 1, ...bound },
+      meta: { ...stepMeta(step, prices), ...bound },
     },
     queueMax: turnQueueMax,
   }
 }
 
+type Refused = { readonly client: Client; readonly prepared: Prepared; readonly answer: string }
+
 // On the client of the transaction: a door that waits for a second connection while it holds one can wait for ever.
-async function refusalOf(client: Client, prepared: Prepared, answer: string): Promise<Error> {
+async function refusalOf({ prices }: TurnDoorDeps, { client, prepared, answer }: Refused): Promise<Error> {
   if (answer === 'revoked') return new GatewayError('revoked', 'A scope of the request was revoked.')
   if (answer === 'queue_full') return new GatewayError('turn-queue-full', 'Too many turns wait in this session.')
   if (answer === 'session_gone') return new GatewayError('not-found', 'There is no such session.')
-  if (answer === 'over_budget') {
-    const spending = {
-      walletId: prepared.principal.walletId,
-      agentId: prepared.post.agent.id,
-      sessionId: prepared.post.session.id,
-      amountMicros: prepared.holdMicros,
-    }
-    return budgetRefusal(client, spending, new Date())
-  }
-  if (answer === 'insufficient') {
-    const available = await readAvailable(client, prepared.principal.walletId)
-    const details = { required: prepared.holdMicros.toString(), available: available.toString(), depositAddress: null }
-    return new GatewayError('insufficient-funds', 'The balance does not cover the reservation of this turn.', {
-      details,
-    })
-  }
-  return new InvariantError(`Beginning a turn answered ${answer}.`)
+  if (answer === 'stopped')
+    return new GatewayError('money-stopped', 'Spending is stopped until an operator has looked.')
+  const { post, principal, holdMicros } = prepared
+  const refusal = await moneyRefusal(client, answer, {
+    walletId: principal.walletId,
+    agentId: post.agent.id,
+    names: { sessionId: post.session.id, scopeId: post.runtimeScopeId },
+    amountMicros: holdMicros,
+    minimumMicros: prices.minimumBalanceMicros,
+    now: new Date(),
+  })
+  return refusal ?? new InvariantError(`Beginning a turn answered ${answer}.`)
 }
 
 async function submit(

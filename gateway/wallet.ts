@@ -13,8 +13,8 @@ import { GatewayError, InvariantError } from '../domain/errors.ts'
 import { formatUsd, micros } from '../domain/money.ts'
 import { modelReservation, plans, rowsOf } from '../domain/pricing.ts'
 import type { Principal } from '../domain/principal.ts'
-import type { Page } from '../schemas/common.ts'
-import type { Balance, TransactionPage } from '../schemas/wallet.ts'
+import { toolCallCode, transactionTypeOf, transferCodes } from '../domain/transaction.ts'
+import type { Balance, HistoryQuery, TransactionPage } from '../schemas/wallet.ts'
 import type { Clock } from './ports.ts'
 
 export type WalletDeps = { readonly pool: Pool; readonly prices: PriceTable; readonly clock: Clock }
@@ -53,12 +53,19 @@ function estimates({ prices, clock }: WalletDeps, available: bigint): Record<str
   )
 }
 
-export async function transactionsOf(deps: WalletDeps, { walletId }: Principal, page: Page): Promise<TransactionPage> {
-  const { rows, total } = await listTransactions(deps.pool, { walletId, ...page })
+export async function transactionsOf(
+  deps: WalletDeps,
+  { walletId }: Principal,
+  { type, ...page }: HistoryQuery,
+): Promise<TransactionPage> {
+  if (page.since !== undefined && page.until !== undefined && page.since > page.until)
+    throw new GatewayError('request-invalid', 'The time ends before it begins.', { details: { field: 'until' } })
+  const codes = type === undefined ? undefined : transferCodes[type]
+  const { rows, total } = await listTransactions(deps.pool, { walletId, codes, ...page })
   return { transactions: rows.map(toTransaction), total, hasMore: page.offset + rows.length < total }
 }
 
-const shownMeta = ['turnId', 'step', 'model', 'tool', 'source'] as const
+const shownMeta = ['turnId', 'sessionId', 'scopeId', 'step', 'model', 'tool', 'source'] as const
 
 function toTransaction(row: TransactionRow): TransactionPage['transactions'][number] {
   const at = row.at.toISOString()
@@ -70,12 +77,13 @@ function toTransaction(row: TransactionRow): TransactionPage['transactions'][num
   )
   return {
     id: row.id,
-    type: row.isSpend ? 'spend' : 'deposit',
+    type: transactionTypeOf(row.code, row.isSpend),
     amount: row.amount.toString(),
     ...(row.agentId === null ? {} : { agentId: row.agentId }),
     timestamp: at,
     createdAt: at,
     status: 'completed',
+    ...(row.code === toolCallCode ? { toolCallCount: 1 } : {}),
     details,
   }
 }

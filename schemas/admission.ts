@@ -1,6 +1,7 @@
 // How a principal is remembered beside a turn: enough to decide and to revoke, never a credential. Roles are not part
 // of it; they are read at each decision.
 import { z } from 'zod'
+import { Uuid } from './common.ts'
 
 export const GateScope = z.strictObject({ scope: z.string(), epoch: z.number().int() })
 
@@ -25,6 +26,8 @@ export const Admission = z.strictObject({
   }),
   gate: z.array(GateScope),
   tokenId: z.string(),
+  /** The runtime scope that the turn is paid from and confined by. */
+  runtimeScopeId: Uuid.optional(),
   expiresAt: z.iso.datetime(),
 })
 export type Admission = z.output<typeof Admission>

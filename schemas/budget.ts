@@ -1,8 +1,9 @@
 // Budgets of a wallet on the wire (contracts 6.1). Amounts are decimal strings of micro-USD.
 import { z } from 'zod'
 
-const Amount = z.string().regex(/^\d{1,18}$/, 'must be whole micro-USD')
-export const BudgetKind = z.enum(['wallet', 'agent', 'session'])
+export const Amount = z.string().regex(/^\d{1,18}$/, 'must be whole micro-USD')
+/** `wallet`: all it spends; `reflection`: all it spends on improving itself. Both are named by the wallet's address. */
+export const BudgetKind = z.enum(['wallet', 'scope', 'agent', 'session', 'reflection'])
 export const BudgetPeriod = z.enum(['daily', 'weekly', 'monthly', 'total'])
 
 export const Budget = z.object({
@@ -19,9 +20,7 @@ export const BudgetList = z.object({ budgets: z.array(Budget) })
 
 export const BudgetSubject = z.object({ kind: BudgetKind, id: z.string().min(1).max(80) })
 export const BudgetParams = BudgetSubject.extend({ period: BudgetPeriod })
-/** The limit as text, or as a number that JSON holds exactly. */
-export const BudgetOrder = z.object({
-  period: BudgetPeriod,
-  limitMicroUsd: z.union([Amount, z.number().int().nonnegative().transform(String)]),
-})
+/** A limit as text, or as a number that JSON holds exactly. */
+export const LimitOrder = z.union([Amount, z.number().int().nonnegative().transform(String)])
+export const BudgetOrder = z.object({ period: BudgetPeriod, limitMicroUsd: LimitOrder })
 export const RemovedBudget = z.object({ success: z.literal(true) })

@@ -2,11 +2,7 @@
 import { z } from 'zod'
 import { imageBytesMax, imagesPerMessageMax, idempotencyKeyCharsMax, messageCharsMax } from '../domain/limits.ts'
 import { SessionParams } from './session.ts'
-import { Uuid } from './common.ts'
-
-// Postgres stores neither NUL nor half a surrogate pair; nobody types them.
-const isPlainText = (text: string) =>
-  !/\0|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(text)
+import { PlainText, Uuid } from './common.ts'
 
 const base64CharsMax = Math.ceil(imageBytesMax / 3) * 4
 
@@ -22,11 +18,7 @@ export const ChatImage = z.object({
 export type ChatImage = z.output<typeof ChatImage>
 
 export const ChatRequest = z.object({
-  message: z
-    .string()
-    .max(messageCharsMax)
-    .refine((text) => text.trim() !== '', 'must not be empty')
-    .refine(isPlainText, 'must be well-formed text without NUL'),
+  message: PlainText.max(messageCharsMax).refine((text) => text.trim() !== '', 'must not be empty'),
   model: z.string().min(1).max(100).optional(),
   images: z.array(ChatImage).max(imagesPerMessageMax).optional(),
 })

@@ -6,6 +6,13 @@ export const Uuid = z
   .string()
   .regex(/^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/, 'must be a lower-case UUID')
 
+// Postgres stores neither NUL nor half a surrogate pair; nobody types them.
+const isPlainText = (text: string) =>
+  !/\0|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/.test(text)
+
+/** Text that the database keeps. */
+export const PlainText = z.string().refine(isPlainText, 'must be well-formed text without NUL')
+
 const count = (max: number, fallback: number) =>
   z
     .string()

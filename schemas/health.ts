@@ -27,5 +27,7 @@ const Check = z.enum(['ok', 'failed'])
 export const Readiness = z.object({
   ready: z.boolean(),
   checks: z.object({ database: Check, temporal: Check, revocations: Check }),
+  /** `stopped`: holds of a wallet or of everybody are refused until an operator has looked. */
+  money: z.enum(['ok', 'stopped', 'unknown']),
 })
 export type Readiness = z.output<typeof Readiness>

@@ -17,6 +17,8 @@ export type ChatOptions = {
   readonly idempotencyKey?: string
   readonly model?: string
   readonly images?: readonly Image[]
+  /** Runtime scope that pays for the turn and confines its tools. */
+  readonly scopeId?: string | undefined
 }
 
 export type WatchOptions = {
@@ -44,13 +46,13 @@ export function startChat(
 ): ChatStream {
   const reading: Reading = { turnId: undefined, lastId: undefined, ended: false }
   const key = options.idempotencyKey ?? crypto.randomUUID()
-  const { model, images, signal } = options
+  const { model, images, signal, scopeId } = options
   async function* events(): AsyncGenerator<ChatEvent> {
     const session = await resolve()
     const order: Order = {
       method: 'POST',
       path: `${sessionPath(session)}/chat`,
-      headers: { 'idempotency-key': key },
+      headers: { 'idempotency-key': key, ...(scopeId === undefined ? {} : { 'x-runtime-scope-id': scopeId }) },
       body: { message, ...(model === undefined ? {} : { model }), ...(images === undefined ? {} : { images }) },
       signal,
     }

@@ -29,7 +29,8 @@ export type { Credential, Signer, WalletTokenRequest } from './auth.ts'
 export type { ChatOptions, ChatStream, Image, SessionRef, WatchOptions } from './chat.ts'
 export type { ChatEvent } from './events.ts'
 export type { Fetch } from './http.ts'
-export type { Page, SessionName } from './resources.ts'
+export type { History, Page, SessionName } from './resources.ts'
+export type { ScopeChange } from './wallet-parts.ts'
 export type {
   Agent,
   AgentSummary,
@@ -38,6 +39,7 @@ export type {
   Link,
   Message,
   Revoked,
+  RuntimeScope,
   Session,
   SessionSummary,
   Transaction,

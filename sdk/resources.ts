@@ -5,8 +5,16 @@ import { sessionPath, type SessionRef } from './chat.ts'
 import { GatehouseError } from './errors.ts'
 import type { Transport } from './http.ts'
 import * as shapes from './shapes.ts'
+import { createScopes, createSettings } from './wallet-parts.ts'
 
 export type Page = { readonly limit?: number; readonly offset?: number }
+/** A page of the bill. `since` and `until` are ISO times: from the one on, before the other. */
+export type History = Page & {
+  readonly type?: string | undefined
+  readonly agentId?: string | undefined
+  readonly since?: string | undefined
+  readonly until?: string | undefined
+}
 /** A session, or its id; an id alone costs a look-up of its agent. */
 export type SessionName = SessionRef | string
 
@@ -58,7 +66,8 @@ export function createSessions(transport: Transport, agentOf: Resolve) {
      */
     list: async (request: Page & { readonly agentId?: string | undefined } = {}): Promise<shapes.SessionSummary[]> => {
       const folder = request.agentId === undefined ? '/wallet' : `/agents/${encodeURIComponent(request.agentId)}`
-      const path = `${folder}/sessions${queryOf(request)}`
+      const { agentId: _folder, ...page } = request
+      const path = `${folder}/sessions${queryOf(page)}`
       return (await transport.call({ method: 'GET', path }, shapes.SessionList)).sessions
     },
     /**
@@ -81,7 +90,7 @@ export function createSessions(transport: Transport, agentOf: Resolve) {
   }
 }
 
-type BudgetName = { readonly kind: 'wallet' | 'agent' | 'session'; readonly id: string }
+type BudgetName = { readonly kind: 'wallet' | 'scope' | 'agent' | 'session' | 'reflection'; readonly id: string }
 type BudgetPeriod = 'daily' | 'weekly' | 'monthly' | 'total'
 
 const budgetPath = ({ kind, id }: BudgetName) => `/wallet/budgets/${kind}/${encodeURIComponent(id)}`
@@ -129,11 +138,13 @@ export function createWallet(transport: Transport) {
      * The bill, latest first.
      *
      * @example
-     * const { transactions, hasMore } = await client.wallet.transactions({ limit: 20 })
+     * const { transactions, hasMore } = await client.wallet.transactions({ type: 'spend', limit: 20 })
      */
-    transactions: (page: Page = {}): Promise<shapes.TransactionPage> =>
-      transport.call({ method: 'GET', path: `/wallet/transactions${queryOf(page)}` }, shapes.TransactionPage),
+    transactions: (history: History = {}): Promise<shapes.TransactionPage> =>
+      transport.call({ method: 'GET', path: `/wallet/transactions${queryOf(history)}` }, shapes.TransactionPage),
     budgets: createBudgets(transport),
+    scopes: createScopes(transport),
+    settings: createSettings(transport),
     /**
      * Play money, once per wallet; in development only.
      *
@@ -160,9 +171,9 @@ export function createResolver(transport: Transport): Resolve {
   }
 }
 
-function queryOf({ limit, offset }: Page): string {
+function queryOf({ limit, offset, type, agentId, since, until }: History): string {
   const query = new URLSearchParams()
-  if (limit !== undefined) query.set('limit', String(limit))
-  if (offset !== undefined) query.set('offset', String(offset))
+  for (const [name, value] of Object.entries({ limit, offset, type, agentId, since, until }))
+    if (value !== undefined) query.set(name, String(value))
   return query.size === 0 ? '' : `?${query.toString()}`
 }

@@ -89,6 +89,20 @@ export const Budget = z.looseObject({
 export type Budget = z.output<typeof Budget>
 export const BudgetList = z.looseObject({ budgets: z.array(Budget) })
 
+export const RuntimeScope = z.looseObject({
+  id: z.string(),
+  name: z.string(),
+  status: z.string(),
+  budgetMicrousd: z.string().nullable(),
+  spentMicrousd: z.string(),
+  enabledServerIds: z.array(z.string()),
+})
+export type RuntimeScope = z.output<typeof RuntimeScope>
+export const RuntimeScopeList = z.looseObject({ scopes: z.array(RuntimeScope) })
+
+export const Settings = z.record(z.string(), z.unknown())
+export type Settings = z.output<typeof Settings>
+
 export const TransactionPage = z.looseObject({
   transactions: z.array(Transaction),
   total: z.number(),

@@ -20,6 +20,7 @@ export type Events = {
   readonly turnOpened: (fact: { turnId: string; try: number; dedupe: string }) => void
   readonly turnEnded: (fact: { turnId: string; try: number; outcome: string; seconds: number }) => void
   readonly chargePosted: (fact: { kind: string; micros: bigint; turnId: string }) => void
+  readonly moneyHalted: (fact: { kind: string; walletId: bigint | null }) => void
   readonly streamDropped: (fact: { reason: string }) => void
 }
 
@@ -66,6 +67,10 @@ export function createEvents(log: Logger, metrics: Metrics): Events {
       metrics.count('charges', { kind })
       metrics.count('charged_micros', { kind }, Number(micros))
       say('charge-posted', { kind, micros: micros.toString(), turnId })
+    },
+    moneyHalted({ kind, walletId }) {
+      metrics.count('money_halts', { kind })
+      say('money-halted', { kind, walletId: walletId === null ? 'all' : walletId.toString() })
     },
     streamDropped({ reason }) {
       metrics.count('streams_dropped', { reason })

@@ -1,32 +1,11 @@
-// The logger, made once per process. Lines are JSON; whatever looks like a credential or a secret is redacted by path
-// before it is written.
+// The logger, made once per process. Lines are JSON; whatever looks like a credential or a secret is redacted before it
+// is written.
 import { pino, type Logger as PinoLogger } from 'pino'
+import { redactLine, redactMembers } from './redact.ts'
 
 export type Logger = Pick<PinoLogger, 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal'> & {
   readonly child: (bindings: Readonly<Record<string, unknown>>) => Logger
 }
-
-const secretNames = [
-  'authorization',
-  'cookie',
-  'set-cookie',
-  'x-api-key',
-  'token',
-  'signature',
-  'secret',
-  'password',
-  'privateKey',
-  'apiKey',
-  'anthropicApiKey',
-  'databaseUrl',
-  'masterKey',
-]
-
-const redactPaths = secretNames.flatMap((name) => {
-  const key = /^[A-Za-z_$][\w$]*$/.test(name) ? `.${name}` : `["${name}"]`
-  const top = key.startsWith('.') ? key.slice(1) : key
-  return [top, `*${key}`, `*.*${key}`]
-})
 
 export type LogOptions = {
   readonly level: string
@@ -41,17 +20,18 @@ export function createLogger(options: LogOptions): Logger {
     level: options.level,
     base: { name: options.name, pid: undefined, hostname: undefined },
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
-    redact: { paths: redactPaths, censor: '[redacted]' },
-    serializers: { err: describeError, error: describeError },
+    formatters: { log: redactMembers },
+    serializers: { err: (described: unknown) => described }, // pino's own would describe it again
+    hooks: { streamWrite: redactLine },
   }
-  return options.destination ? pino(settings, options.destination) : pino(settings)
+  const log = options.destination ? pino(settings, options.destination) : pino(settings)
+  return withChildren(log, log.child)
 }
 
-// Messages and stacks of our own errors are safe by construction; causes of foreign ones may quote headers and are
-// reduced to their names.
-function describeError(value: unknown): unknown {
-  if (!(value instanceof Error)) return value
-  const code = 'code' in value ? value.code : undefined
-  const cause = value.cause instanceof Error ? `${value.cause.name}: ${value.cause.message}` : undefined
-  return { type: value.name, message: value.message, code, stack: value.stack, cause }
+// pino asks its formatter for the bindings of the first logger only; those of children are redacted here. A child
+// inherits what its parent was given, so pino's own method is handed down.
+function withChildren(log: PinoLogger, own: PinoLogger['child']): Logger {
+  const child = (bindings: Readonly<Record<string, unknown>>) =>
+    withChildren(Reflect.apply(own, log, [redactMembers(bindings)]), own)
+  return Object.assign(log, { child })
 }

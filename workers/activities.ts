@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { createModelUpstream, platformCredential } from '../clients/models.ts'
 import { createToolUpstreams, type ToolUpstreams } from '../clients/tools.ts'
 import type { Config } from '../config/load.ts'
+import { createLedgerActivities } from '../activities/ledger.ts'
 import { createModelActivities } from '../activities/model.ts'
 import type { ActivityDeps, CrashPoint } from '../activities/deps.ts'
 import { createToolActivities } from '../activities/tool.ts'
@@ -52,7 +53,12 @@ export async function wireActivities({ services, config, log, crashPoint }: Opti
     today: () => services.clock().toISOString().slice(0, 10),
   }
   return {
-    activities: { ...createModelActivities(deps), ...createToolActivities(deps), ...createTurnActivities(deps) },
+    activities: {
+      ...createModelActivities(deps),
+      ...createToolActivities(deps),
+      ...createTurnActivities(deps),
+      ...createLedgerActivities(deps),
+    },
     tools,
   }
 }

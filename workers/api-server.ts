@@ -43,7 +43,12 @@ export async function startApi({ config, log }: { config: Config; log: Logger })
   const routes = allRoutes(await routeDeps({ services, durable, config, tools }))
   const app = createApp({
     routes,
-    door: doorFacts({ publicUrl: services.publicUrl, port: config.port, temporalUiUrl: config.temporal.uiUrl }),
+    door: doorFacts({
+      publicUrl: services.publicUrl,
+      port: config.port,
+      temporalUiUrl: config.temporal.uiUrl,
+      proxies: config.proxies,
+    }),
     authenticate: createAuthenticator(services),
     checkReplies: config.environment !== 'production',
     trace: services.tracing.request,

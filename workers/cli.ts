@@ -57,6 +57,7 @@ const deps: CliDeps = {
   stateDir: resolve(env('GATEHOUSE_STATE_DIR') ?? '.gatehouse'),
   url: env('GATEHOUSE_URL'),
   version,
+  absolute: (path) => resolve(path),
   readFile: readPrivate,
   writePrivateFile: writePrivate,
   signerFromKey: (key) => {

@@ -4,11 +4,12 @@ import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseAgent, type Agent } from '../config/agents.ts'
-import { compilePolicy } from '../config/policy.ts'
+import { compilePolicy } from '../config/policy/compile.ts'
+import { compileCondition } from '../gateway/expression/compile.ts'
 import { offeredPrices, parsePrices, type PriceTable } from '../config/prices.ts'
 import { parseTemporalSettings, type TemporalSettings } from '../config/temporal.ts'
 import { parseToolCatalogue } from '../config/tools.ts'
-import type { PolicySet } from '../domain/policy/combine.ts'
+import { policySet, type PolicySet } from '../domain/policy/combine.ts'
 import type { ToolCatalogue } from '../schemas/tool.ts'
 
 /** The folder of the clone, from `workers/` or from `dist/workers/`. */
@@ -39,8 +40,12 @@ export async function readPrices(kind?: 'scripted' | 'anthropic'): Promise<Price
   return kind === undefined ? table : offeredPrices(table, kind)
 }
 
-export const readPolicy = async (): Promise<PolicySet> =>
-  compilePolicy('policy/default.yaml', await text('policy/default.yaml'), 1)
+/** The policy of the clone, as the active set. */
+export async function readPolicy(): Promise<PolicySet> {
+  const name = 'policy/default.yaml'
+  const { policyId, version, rules } = compilePolicy(name, await text(name), compileCondition)
+  return policySet({ policyId, version, epoch: 1, rules })
+}
 
 export const readTemporalSettings = async (): Promise<TemporalSettings> =>
   parseTemporalSettings(await text('temporal.yaml'))

@@ -1,14 +1,22 @@
 // Brings a Temporal cluster to what `temporal.yaml` asks for: namespace, its retention, search attributes. A second run
 // changes nothing; nothing is ever removed.
-import { Connection } from '@temporalio/client'
+import {
+  Connection,
+  ScheduleAlreadyRunning,
+  ScheduleClient,
+  ScheduleNotFoundError,
+  ScheduleOverlapPolicy,
+} from '@temporalio/client'
 import type { temporal } from '@temporalio/proto'
 import type { TemporalSettings } from '../config/temporal.ts'
+import { queues } from '../workflows/contract.ts'
 import { sleep } from './local/postgres.ts'
 
 export type TemporalTarget = {
   readonly address: string
   readonly namespace: string
-  readonly settings: Pick<TemporalSettings, 'namespace' | 'searchAttributes'>
+  readonly settings: Pick<TemporalSettings, 'namespace' | 'searchAttributes'> &
+    Partial<Pick<TemporalSettings, 'schedules'>>
   /** How long to wait for the cluster's first answer. */
   readonly connectMs?: number
 }
@@ -45,7 +53,7 @@ export async function applyTemporalSettings(target: TemporalTarget): Promise<str
   })
   try {
     const whole = { ...target, connection }
-    return [...(await applyNamespace(whole)), ...(await applyAttributes(whole))]
+    return [...(await applyNamespace(whole)), ...(await applyAttributes(whole)), ...(await applySchedules(whole))]
   } finally {
     await connection.close()
   }
@@ -98,6 +106,33 @@ async function applyAttributes({ connection, namespace, settings }: Target): Pro
     return missing.every(([name]) => now[name] !== undefined)
   })
   return [says]
+}
+
+// What a schedule was made from stands in its note: a changed line of the file is told from an unchanged one by it.
+async function applySchedules({ connection, namespace, settings }: Target): Promise<string[]> {
+  const client = new ScheduleClient({ connection, namespace })
+  const changes: string[] = []
+  for (const [scheduleId, wanted] of Object.entries(settings.schedules ?? {})) {
+    const note = `temporal.yaml: ${wanted.workflow} ${wanted.cron} ${wanted.catchup}`
+    const handle = client.getHandle(scheduleId)
+    const known = await handle.describe().catch((error: unknown) => {
+      if (!(error instanceof ScheduleNotFoundError)) throw error
+      return undefined
+    })
+    if (known?.state.note === note) continue
+    const body = {
+      spec: { cronExpressions: [wanted.cron] },
+      action: { type: 'startWorkflow' as const, workflowType: wanted.workflow, taskQueue: queues.durable, args: [] },
+      policies: { overlap: ScheduleOverlapPolicy.SKIP, catchupWindow: wanted.catchup as '1m' },
+    }
+    if (known) await handle.update(({ state }) => ({ ...body, state: { ...state, note } }))
+    else
+      await client.create({ scheduleId, ...body, state: { note } }).catch((error: unknown) => {
+        if (!(error instanceof ScheduleAlreadyRunning)) throw error // another process made the same at the same time
+      })
+    changes.push(`schedule ${scheduleId}: ${wanted.cron}`)
+  }
+  return changes
 }
 
 const unless =

@@ -2,3 +2,4 @@
 export { agentTurn } from './agent-turn.ts'
 export { canary } from './canary.ts'
 export { chatSession } from './chat-session.ts'
+export { holdSettlement, ledgerAudit } from './ledger-upkeep.ts'

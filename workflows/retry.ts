@@ -6,7 +6,7 @@ import { queues } from './contract.ts'
 /** A model call may fail for minutes at the vendor; `Retry-After` arrives as the next delay. Heartbeats show a cancel. */
 export const modelCalls: ActivityOptions = {
   taskQueue: queues.llm,
-  startToCloseTimeout: '10 minutes',
+  startToCloseTimeout: '11 minutes', // one more than the call itself has: what was used until its end is recorded
   heartbeatTimeout: '10 seconds',
   cancellationType: 'WAIT_CANCELLATION_COMPLETED', // what was streamed is recorded and billed
   retry: {
@@ -40,4 +40,12 @@ export const ledgerSteps: ActivityOptions = {
   startToCloseTimeout: '10 seconds',
   retry: { initialInterval: '100 milliseconds', maximumInterval: '30 seconds', backoffCoefficient: 2 },
   summary: 'The turn is closed',
+}
+
+/** A look at many rows: a page may take minutes, and the next run of the schedule comes anyway. */
+export const ledgerUpkeep: ActivityOptions = {
+  taskQueue: queues.batch,
+  startToCloseTimeout: '10 minutes',
+  retry: { maximumAttempts: 5, initialInterval: '1 second', maximumInterval: '30 seconds', backoffCoefficient: 2 },
+  summary: 'The ledger is looked after',
 }

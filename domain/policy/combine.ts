@@ -1,25 +1,36 @@
 // decide(): pure, total, and the same for every door. Hard deny > deny > require > allow > default deny; redact and
-// limit ride along with an allow as obligations. The decision names the rules that made it.
-import type { Principal } from '../principal.ts'
-import type { Action, Facts, Requirement, Resource, Rule, RuleEffect, RuleMatch } from './rule.ts'
+// limit ride along with an allow as obligations. The decision names the rules that made it. A condition that cannot be
+// evaluated never helps the caller: an allow does not match, anything else denies.
+import { byName, candidates, indexRules, type RuleIndex } from './index.ts'
+import { firstMiss } from './match.ts'
+import type { LimitEffect, Question, Requirement, Rule, RuleEffect } from './rule.ts'
 
 export type PolicySet = {
+  /** Names the set where no rule of a policy decided. */
   readonly policyId: string
   readonly version: number
   readonly epoch: number
   readonly rules: readonly Rule[]
+  readonly index: RuleIndex
 }
 
-export type Session = { readonly id: string; readonly risk: number } | null
+/** Prepares rules for decisions. */
+export function policySet(set: Omit<PolicySet, 'index'>): PolicySet {
+  return { ...set, index: indexRules(set.rules) }
+}
 
 export type Obligation = Extract<RuleEffect, { kind: 'redact' | 'limit' }> & { readonly ruleId: string }
 
 type Made = {
+  /** Policy and version of the first rule that decided; the set's where none did. */
   readonly policyId: string
   readonly version: number
   readonly epoch: number
+  /** Rules that decided, in the order of their names; `policy/rule` where one belongs to another policy than the first. */
   readonly ruleIds: readonly string[]
   readonly reason: string
+  /** What the rules under observation would have made of it; absent when the same. */
+  readonly observed?: { readonly kind: Verdict['kind']; readonly ruleIds: readonly string[]; readonly reason: string }
 }
 
 export type Decision =
@@ -27,47 +38,72 @@ export type Decision =
   | (Made & { readonly kind: 'deny'; readonly hard: boolean })
   | (Made & { readonly kind: 'require'; readonly requirement: Requirement })
 
-export type Question = {
-  readonly principal: Principal
-  readonly session: Session
-  readonly action: Action
-  readonly resource: Resource
-  readonly facts: Facts
-}
+type Verdict =
+  | { readonly kind: 'allow'; readonly rules: readonly Rule[]; readonly obligations: readonly Rule[] }
+  | { readonly kind: 'deny'; readonly rules: readonly Rule[]; readonly hard: boolean }
+  | { readonly kind: 'require'; readonly rules: readonly Rule[]; readonly requirement: Requirement }
 
 /** Answers one question by the active policy. Pure: same question and policy, same decision. */
 export function decide(policy: PolicySet, question: Question): Decision {
-  const matched = policy.rules
-    .filter((rule) => rule.phases.includes(question.facts.phase) && matches(rule.match, question))
-    .toSorted(byName) // the order in which rules are written never shows
-  const base = { policyId: policy.policyId, version: policy.version, epoch: policy.epoch }
-  const of = (kind: RuleEffect['kind']) => matched.filter((rule) => rule.effect.kind === kind)
-  const made = (rules: readonly Rule[], fallback: string): Made => ({
-    ...base,
-    ruleIds: rules.map((rule) => rule.id),
-    reason: rules[0]?.reason ?? fallback,
-  })
+  const found = judge(candidates(policy.index, question), question)
+  const verdict = combine(found.filter(isEnforced), question)
+  const decision = toDecision(policy, verdict)
+  if (found.every(isEnforced)) return decision
+  const would = combine(found, question)
+  if (would.kind === verdict.kind) return decision
+  const { kind, ruleIds, reason } = toDecision(policy, would)
+  return { ...decision, observed: { kind, ruleIds, reason } }
+}
 
-  const denies = of('deny')
-  const hard = denies.filter((rule) => rule.effect.kind === 'deny' && rule.effect.hard)
-  if (hard.length > 0) return { kind: 'deny', hard: true, ...made(hard, '') }
-  if (denies.length > 0) return { kind: 'deny', hard: false, ...made(denies, '') }
-  const requires = of('require')
-    .filter((rule) => !isMet(rule.effect, question.principal))
-    .toSorted((a, b) => strengthOf(b.effect) - strengthOf(a.effect))
-  const first = requires[0]
-  if (first?.effect.kind === 'require') {
-    return { kind: 'require', requirement: first.effect.requirement, ...made(requires, '') }
+/** A rule that bears on a question: it matched, or its condition could not be evaluated. */
+export type Finding = { readonly rule: Rule; readonly error: boolean }
+
+const isEnforced = ({ rule }: Finding) => rule.mode === 'enforce'
+
+function judge(rules: readonly Rule[], question: Question): Finding[] {
+  const findings: Finding[] = []
+  for (const rule of rules) {
+    const miss = firstMiss(rule, question)
+    if (miss === null) findings.push({ rule, error: false })
+    else if (miss === 'error' && rule.effect.kind !== 'allow') findings.push({ rule, error: true })
   }
-  const allows = of('allow')
-  if (allows.length === 0) return { kind: 'deny', hard: false, ...made([], 'No rule allows this.') }
-  return { kind: 'allow', obligations: obligationsOf(matched), ...made(allows, '') }
+  return findings
 }
 
-function byName(a: Rule, b: Rule): number {
-  if (a.id === b.id) return a.source < b.source ? -1 : Number(a.source > b.source)
-  return a.id < b.id ? -1 : 1
+function combine(findings: readonly Finding[], { principal }: Question): Verdict {
+  const rules = (wanted: (finding: Finding) => boolean) =>
+    findings
+      .filter(wanted)
+      .map(({ rule }) => rule)
+      .toSorted(byName)
+  const hard = rules(({ rule: { effect } }) => effect.kind === 'deny' && effect.hard)
+  if (hard.length > 0) return { kind: 'deny', hard: true, rules: hard }
+  const denies = rules(({ rule, error }) => error || rule.effect.kind === 'deny')
+  if (denies.length > 0) return { kind: 'deny', hard: false, rules: denies }
+  const requires = rules(({ rule: { effect } }) => effect.kind === 'require' && !isMet(effect, principal.assurance))
+  const strongest = requires.toSorted((a, b) => strengthOf(b.effect) - strengthOf(a.effect))
+  const first = strongest[0]?.effect
+  if (first?.kind === 'require') return { kind: 'require', requirement: first.requirement, rules: strongest }
+  const allows = rules(({ rule }) => rule.effect.kind === 'allow')
+  if (allows.length === 0) return { kind: 'deny', hard: false, rules: [] }
+  return { kind: 'allow', rules: allows, obligations: rules(({ rule }) => isObligation(rule.effect)) }
 }
+
+function toDecision(policy: PolicySet, verdict: Verdict): Decision {
+  const first = verdict.rules[0]
+  const made: Made = {
+    policyId: first?.policyId ?? policy.policyId,
+    version: first?.version ?? policy.version,
+    epoch: policy.epoch,
+    ruleIds: verdict.rules.map((rule) => (rule.policyId === first?.policyId ? rule.id : `${rule.policyId}/${rule.id}`)),
+    reason: first?.reason ?? 'No rule allows this.',
+  }
+  if (verdict.kind === 'deny') return { ...made, kind: 'deny', hard: verdict.hard }
+  if (verdict.kind === 'require') return { ...made, kind: 'require', requirement: verdict.requirement }
+  return { ...made, kind: 'allow', obligations: obligationsOf(verdict.obligations) }
+}
+
+const isObligation = (effect: RuleEffect) => effect.kind === 'redact' || effect.kind === 'limit'
 
 // The requirement that asks for most is named first: a person, then a fresh proof, then a better credential.
 function strengthOf(effect: RuleEffect): number {
@@ -76,33 +112,25 @@ function strengthOf(effect: RuleEffect): number {
   return effect.requirement === 'step-up' ? 4 : 5
 }
 
-function obligationsOf(matched: readonly Rule[]): Obligation[] {
-  return matched.flatMap((rule) =>
-    rule.effect.kind === 'redact' || rule.effect.kind === 'limit' ? [{ ...rule.effect, ruleId: rule.id }] : [],
-  )
-}
-
 // An assurance requirement is met by the credential itself; approvals and step-ups never are.
-function isMet(effect: RuleEffect, principal: Principal): boolean {
+function isMet(effect: RuleEffect, assurance: number): boolean {
   if (effect.kind !== 'require' || effect.requirement !== 'assurance') return false
-  return principal.assurance >= (effect.assurance ?? 3)
+  return assurance >= (effect.assurance ?? 3)
 }
 
-function matches(match: RuleMatch, { principal, action, resource }: Question): boolean {
-  return (
-    (match.actions === undefined || match.actions.includes(action)) &&
-    (match.resources === undefined ||
-      match.resources.some((pattern) => covers(pattern, `${resource.kind}:${resource.name}`))) &&
-    (match.classes === undefined || match.classes.includes(resource.effectClass)) &&
-    (match.actors === undefined || (match.actors === 'some') === principal.actorChain.length > 0) &&
-    (match.wallets === undefined || match.wallets.includes(principal.wallet)) &&
-    (match.tenants === undefined || match.tenants.includes(principal.tenant)) &&
-    (match.roles === undefined || match.roles.some((role) => (principal.roles as readonly string[]).includes(role))) &&
-    (match.owner === undefined || match.owner === (resource.owner === principal.wallet))
+const rankOf = { default: 0, plan: 1, tool: 2 } as const
+
+function obligationsOf(rules: readonly Rule[]): Obligation[] {
+  const obligations = rules.flatMap(({ id, effect }) =>
+    effect.kind === 'redact' || effect.kind === 'limit' ? [{ ...effect, ruleId: id }] : [],
   )
+  const limits = obligations.filter((each) => each.kind === 'limit')
+  return obligations.filter((each) => each.kind !== 'limit' || limits.every((other) => !isAbove(other, each)))
 }
 
-/** Exact, or a prefix ending in `*`. */
-export function covers(pattern: string, name: string): boolean {
-  return pattern.endsWith('*') ? name.startsWith(pattern.slice(0, -1)) : pattern === name
+// A per-tool limit replaces the plan's, which replaces the default; of the same rank the lower one holds.
+function isAbove(other: LimitEffect & { ruleId: string }, each: LimitEffect & { ruleId: string }): boolean {
+  if (other.meter !== each.meter || other.per !== each.per || other === each) return false
+  if (other.rank !== each.rank) return rankOf[other.rank] > rankOf[each.rank]
+  return other.amount === each.amount ? other.ruleId < each.ruleId : other.amount < each.amount
 }

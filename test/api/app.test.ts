@@ -280,6 +280,7 @@ test('ready says which part is missing, health says what is degraded', async () 
   expect(await bodyOf(await rig.call('GET', '/ready'))).toEqual({
     ready: true,
     checks: { database: 'ok', temporal: 'ok', revocations: 'ok' },
+    money: 'ok',
   })
   rig.isTemporalUp = false
   await expect.poll(async () => (await rig.call('GET', '/ready')).status).toBe(503)

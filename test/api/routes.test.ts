@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { request as httpRequest } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openApiDocument } from '../../api/openapi.ts'
+import type { Route } from '../../api/route.ts'
 import { postJson, startTestApi, type TestApi } from '../support/api.ts'
 import { everyRoute } from '../support/every-route.ts'
 
@@ -21,6 +22,7 @@ const pathOf = (path: string, ids: Readonly<Record<string, string>> = {}) =>
   path.replace(/:(\w+)/g, (_all, name: string) => {
     if (name === 'kind') return 'session'
     if (name === 'period') return 'daily'
+    if (path.startsWith('/wallet/runtime-scopes')) return name === 'server' ? 'everything' : (ids['scope'] ?? someId)
     // A budget is named by what it limits, everything else by its agent.
     if (name === 'id' && !path.startsWith('/wallet/budgets')) return 'assistant'
     return ids[name === 'id' ? 'sid' : name] ?? someId
@@ -41,26 +43,62 @@ test.each(guarded.map((route) => [label(route), route] as const))(
   },
 )
 
+const bodyOf = (route: Route) =>
+  route.body ? { body: JSON.stringify({ message: 'hello', period: 'daily', limitMicroUsd: '1000000' }) } : {}
+
+const ask = (route: Route, ids: Readonly<Record<string, string>>, authorization: string) =>
+  fetch(api.url + pathOf(route.path, ids), {
+    method: route.method.toUpperCase(),
+    headers: { authorization, ...(route.body ? { 'content-type': 'application/json' } : {}) },
+    ...bodyOf(route),
+    signal: AbortSignal.timeout(5_000),
+  })
+
+// A session with a budget and a running turn, and a runtime scope: whatever a by-id route may name.
+async function possessions(authorization: string) {
+  const headers = { authorization }
+  await postJson(`${api.url}/wallet/faucet`, {}, headers)
+  const created = await postJson(`${api.url}/agents/assistant/sessions`, {}, headers)
+  const { id: sid } = (await created.json()) as { id: string }
+  const find = (path: string, method: string) =>
+    routes.find((each) => each.path.endsWith(path) && each.method === method)
+  const chat = await ask(find('/chat', 'post') as Route, { sid }, authorization)
+  const turnId = chat.headers.get('x-turn-id') ?? ''
+  await chat.body?.cancel()
+  await ask(find('/budgets/:kind/:id', 'put') as Route, { sid }, authorization)
+  const scoped = await postJson(`${api.url}/wallet/runtime-scopes`, { name: 'x' }, headers)
+  const { id: scope } = (await scoped.json()) as { id: string }
+  return { sid, turnId, scope }
+}
+
 test.each(routes.filter((route) => route.owns).map((route) => [label(route), route] as const))(
-  "%s does not know another wallet's object",
+  "%s does not know another wallet's object, and knows the caller's own",
   async (_label, route) => {
     const [owner, stranger] = [await api.tokenOf(api.newWallet()), await api.tokenOf(api.newWallet())]
-    const created = await postJson(`${api.url}/agents/assistant/sessions`, {}, { authorization: `Bearer ${owner}` })
-    const { id } = (await created.json()) as { id: string }
-    const body = route.body ? { body: JSON.stringify({ message: 'hello', period: 'daily', limitMicroUsd: '1' }) } : {}
-    const headers = {
-      authorization: `Bearer ${stranger}`,
-      ...(route.body ? { 'content-type': 'application/json' } : {}),
-    }
-    const reply = await fetch(api.url + pathOf(route.path, { sid: id }), {
-      method: route.method.toUpperCase(),
-      headers,
-      ...body,
-    })
-    expect(reply.status).toBe(404)
+    const ids = await possessions(`Bearer ${owner}`)
+    const strange = [ids]
+    // A turn of the owner in a session of the stranger is no way round either.
+    if (route.owns?.includes('turnId') === true)
+      strange.push({ ...ids, sid: (await possessions(`Bearer ${stranger}`)).sid })
+    for (const each of strange) expect((await ask(route, each, `Bearer ${stranger}`)).status).toBe(404)
+    const own = await ask(route, ids, `Bearer ${owner}`)
+    expect([200, 202]).toContain(own.status)
+    await own.body?.cancel()
     await api.database.pool.query('DELETE FROM rate_bucket')
   },
 )
+
+test('every guarded route says which of its parameters name an object of a wallet', () => {
+  const open = new Set(['kind', 'period', 'server']) // words of a fixed list
+  const unnamed = guarded.flatMap((route) =>
+    [...route.path.matchAll(/:(\w+)/g)]
+      .map(([, name = '']) => name)
+      .filter((name) => !open.has(name) && route.owns?.includes(name) !== true)
+      .filter((name) => !(name === 'id' && route.path.startsWith('/agents/:id'))) // agents are everybody's
+      .map((name) => `${label(route)} ${name}`),
+  )
+  expect(unnamed).toEqual([])
+})
 
 test.each(routes.filter((route) => route.body).map((route) => [label(route), route] as const))(
   '%s refuses what is no JSON of its shape',
@@ -78,7 +116,7 @@ test.each(routes.filter((route) => route.body).map((route) => [label(route), rou
     expect((await send('{')).status).toBe(400)
     expect((await send('['.repeat(100) + ']'.repeat(100))).status).toBe(400)
     expect([400, 413]).toContain(
-      (await send(JSON.stringify({ message: 5, walletAddress: 5, payloads: 5, tokenId: 5, model: 5 }))).status,
+      (await send(JSON.stringify({ message: 5, walletAddress: 5, payloads: 5, tokenId: 5, model: 5, name: 5 }))).status,
     )
     await api.database.pool.query('DELETE FROM rate_bucket')
   },

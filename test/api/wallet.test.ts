@@ -13,14 +13,21 @@ afterAll(async () => {
 
 const bodyOf = async (reply: Response) => (await reply.json()) as Record<string, unknown>
 
-test.each(['limit=0x1', 'limit=201', 'limit=-1', 'offset=1e9', 'offset=abc', 'limit=1&limit=2'])(
-  'a page with %s is refused',
-  async (query) => {
-    const person = await rig.signIn()
-    const reply = await person.call('GET', `/wallet/transactions?${query}`)
-    expect([reply.status, (await bodyOf(reply))['code']]).toEqual([400, 'VALIDATION_ERROR'])
-  },
-)
+test.each([
+  'limit=0x1',
+  'limit=201',
+  'limit=-1',
+  'offset=1e9',
+  'offset=abc',
+  'limit=1&limit=2',
+  'type=gift',
+  'since=yesterday',
+  'since=2026-02-02T00:00:00Z&until=2026-01-01T00:00:00Z',
+])('a page with %s is refused', async (query) => {
+  const person = await rig.signIn()
+  const reply = await person.call('GET', `/wallet/transactions?${query}`)
+  expect([reply.status, (await bodyOf(reply))['code']]).toEqual([400, 'VALIDATION_ERROR'])
+})
 
 test('without a credential, permission or the right method nothing is told', async () => {
   expect((await fetch(`${rig.base}/wallet/balance`)).status).toBe(401)
@@ -93,4 +100,30 @@ test("nobody sees another wallet's money", async () => {
     hasMore: false,
   })
   expect((await bodyOf(await rich.call('GET', '/wallet/transactions')))['total']).toBe(1)
+})
+
+test('the history is filtered by type, agent and time, and each page tells the total of its filter', async () => {
+  const person = await rig.signIn({ funds: 1_000_000n })
+  const { walletId } = person.principal
+  await rig.ledger.query(
+    `SELECT ledger_write(gen_random_uuid(), 'posted', wallet_account($1, 'user'), 2, n % 2, NULL, 10::smallint, CASE WHEN n < 4 THEN 'a' ELSE 'b' END, 'w', '{}')
+     FROM generate_series(1, 6) n`,
+    [walletId],
+  )
+  const ask = async (query: string) => {
+    const body = await bodyOf(await person.call('GET', `/wallet/transactions?${query}`))
+    const transactions = body['transactions'] as { type: string; agentId?: string; createdAt: string }[]
+    return { ...body, transactions } as { transactions: typeof transactions; total: number; hasMore: boolean }
+  }
+  const all = await ask('')
+  expect(all.transactions.map(({ type }) => type)).toEqual(['spend', 'spend', 'spend', 'deposit'])
+  expect([all.total, all.hasMore]).toEqual([4, false])
+  expect((await ask('type=deposit')).total).toBe(1)
+  expect((await ask('type=withdrawal')).transactions).toEqual([])
+  expect((await ask('agentId=a')).transactions.map(({ agentId }) => agentId)).toEqual(['a', 'a'])
+  expect(await ask('type=spend&limit=2')).toMatchObject({ total: 3, hasMore: true })
+  expect(await ask('type=spend&limit=2&offset=2')).toMatchObject({ total: 3, hasMore: false })
+  expect(await ask('offset=9')).toEqual({ transactions: [], total: 4, hasMore: false })
+  const later = new Date(Date.now() + 60_000).toISOString()
+  expect([(await ask(`since=${later}`)).total, (await ask(`until=${later}`)).total]).toEqual([0, 4])
 })

@@ -13,16 +13,16 @@ beforeEach(async () => {
 
 afterEach(() => api[Symbol.asyncDispose]())
 
-const commands = ['login', 'auth', 'agents', 'chat', 'sessions', 'wallet', 'status', 'link']
+const commands = ['login', 'auth', 'agents', 'chat', 'sessions', 'wallet', 'budget', 'scope', 'status', 'link']
 
 test.each([
   [['fly'], 'There is no command "fly"'],
   [['constructor'], 'There is no command'],
-  [['wallet'], 'A word is missing; one of balance, transactions, budgets, faucet is expected.'],
+  [['wallet'], 'A word is missing; one of balance, transactions, settings, budgets, faucet is expected.'],
   [['wallet', 'burn'], '"burn" is unknown'],
   [['wallet', 'transactions', '--limit', '201'], '--limit takes a whole number up to 200.'],
   [['wallet', 'transactions', '--limit', 'x'], '--limit takes a whole number up to 200.'],
-  [['budget', 'set', 'tool', 'x', 'daily', '1'], '<KIND> is one of wallet, agent, session.'],
+  [['budget', 'set', 'tool', 'x', 'daily', '1'], '<KIND> is one of wallet, scope, agent, session, reflection.'],
   [['budget', 'set', 'agent', 'x', 'hourly', '1'], '<PERIOD> is one of daily, weekly, monthly, total.'],
   [['budget', 'set', 'agent', 'x', 'daily', '1.0000001'], '<USD> is an amount'],
   [['budget', 'set', 'agent', 'x', 'daily'], '<USD> is missing.'],

@@ -119,6 +119,14 @@ test('the key of the last sign-in signs again when nothing else is said', async 
   expect(await login()).toMatchObject({ code: 0 })
 })
 
+test('a key file named from this folder is found again from another one', async () => {
+  desk.files.set('/here/k', key)
+  expect(await login('--private-key', 'k')).toMatchObject({ code: 0 })
+  expect(credentials()[api.url]).toMatchObject({ keyFile: '/here/k' })
+  const elsewhere = { absolute: (path: string) => (path.startsWith('/') ? path : `/there/${path}`) }
+  expect(await desk.run(['login', '--url', api.url], elsewhere)).toMatchObject({ code: 0 })
+})
+
 test('a token is never sent to another address than its own', async () => {
   desk = signedInDesk('http://127.0.0.1:1')
   const ran = await desk.run(['wallet', 'balance', '--url', api.url])

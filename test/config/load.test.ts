@@ -38,6 +38,10 @@ test('production refuses a default master key and plain http', () => {
   expect(() => loadConfig({ ...production, GATEHOUSE_PUBLIC_URL: 'http://gate.example' })).toThrow(/https/)
 })
 
+test.each(['-1', '1.5', '0x1', 'two', '9'])('%s proxies are a fault', (text) => {
+  expect(() => loadConfig({ GATEHOUSE_PROXIES: text })).toThrow(/GATEHOUSE_PROXIES/)
+})
+
 test('secrets do not print, and the result is frozen', () => {
   const config = loadConfig(production)
   const printed = JSON.stringify(config) + inspect(config, { depth: 9 }) + String(config.secrets.anthropicApiKey)

@@ -160,6 +160,38 @@ test('6 wallet balance and transactions', async () => {
   await expectGolden('6-transactions-bad-page', await fresh.call('GET', '/wallet/transactions?limit=100000'))
 })
 
+test('6 settings and runtime scopes', async () => {
+  const fresh = await signIn(base)
+  await fresh.json('POST', '/wallet/faucet')
+  await expectGolden('6-settings', await fresh.call('GET', '/wallet/settings'))
+  await expectGolden(
+    '6-settings-changed',
+    await fresh.call('PUT', '/wallet/settings', { plan: 'byok', improveSchedule: 'daily' }),
+  )
+  await expectGolden('6-settings-unknown', await fresh.call('PUT', '/wallet/settings', { colour: 'red' }))
+  const scopes = '/wallet/runtime-scopes'
+  const made = await fresh.call('POST', scopes, { name: 'one', externalRef: 'crm-7', budgetMicrousd: '10' })
+  const { id } = (await made.clone().json()) as { id: string }
+  await expectGolden('6-scope', made)
+  await expectGolden('6-scope-enabled', await fresh.call('POST', `${scopes}/${id}/servers/everything/enable`))
+  await expectGolden('6-scope-disabled', await fresh.call('POST', `${scopes}/${id}/servers/everything/disable`))
+  await expectGolden('6-scopes', await fresh.call('GET', scopes))
+  await expectGolden('6-scope-foreign', await other.call('GET', `${scopes}/${id}`))
+  const session = await fresh.openSession()
+  const chat = `/agents/assistant/sessions/${session}/chat?scopeId=${id}`
+  await expectGolden('6-scope-over-budget', await fresh.call('POST', chat, { message: 'hello' }))
+  await expectGolden('6-scope-paused', await fresh.call('PUT', `${scopes}/${id}`, { status: 'paused' }))
+  await expectGolden('6-scope-chat-paused', await fresh.call('POST', chat, { message: 'hello' }))
+  await expectGolden('6-scope-archived', await fresh.call('DELETE', `${scopes}/${id}`))
+  await expectGolden('6-scope-changed-archived', await fresh.call('PUT', `${scopes}/${id}`, { name: 'x' }))
+  await fresh.json('PUT', '/wallet/settings', { minimumBalanceMicroUsd: '10000000' })
+  await expectGolden(
+    '6.1-minimum-balance',
+    await fresh.call('POST', `/agents/assistant/sessions/${session}/chat`, { message: 'hello' }),
+  )
+  await expectGolden('6-transactions-by-type', await fresh.call('GET', '/wallet/transactions?type=settlement'))
+})
+
 test('1.2 and 1.3: what is refused says why in the family of the route', async () => {
   await expectGolden('1-no-credential', await fetch(`${base}/wallet/balance`))
   await expectGolden(

@@ -29,6 +29,14 @@ function forge(head: unknown, body: unknown, key: KeyObject = pair.privateKey): 
   return `${input}.${sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' }).toString('base64url')}`
 }
 
+const text = (value: unknown) => JSON.stringify(value)
+const forgeText = (head: string, body = text(claims)) => {
+  const input = [head, body].map((part) => Buffer.from(part).toString('base64url')).join('.')
+  const bytes = sign('sha256', Buffer.from(input), { key: pair.privateKey, dsaEncoding: 'ieee-p1363' })
+  return `${input}.${bytes.toString('base64url')}`
+}
+const respelled = (change: (text: string) => string) => forgeText(text(header), change(text(claims)))
+
 const good = signAccessToken(claims, { kid: 'k1', privateKey: pair.privateKey })
 const [head = '', body = '', signature = ''] = good.split('.')
 const hmac = () => {
@@ -52,6 +60,9 @@ const table: readonly (readonly [string, string, string])[] = [
   ['nothing', '', 'credential-malformed'],
   ['dots', '..', 'credential-malformed'],
   ['two segments', `${head}.${body}`, 'credential-malformed'],
+  ['a member named twice', respelled((text) => text.replace('{', '{"sub":"admin",')), 'credential-malformed'],
+  ['a header member named twice', forgeText(text(header).replace('{', '{"alg":"none",')), 'credential-malformed'],
+  ['blanks between members', respelled((text) => text.replace(',', ', ')), 'credential-malformed'],
   ['five segments', `${good}.x.y`, 'credential-malformed'],
   ['no signature', `${head}.${body}.`, 'credential-malformed'],
   ['alg none', `${encode({ ...header, alg: 'none' })}.${body}.`, 'credential-malformed'],

@@ -36,11 +36,18 @@ async function payloadOf(changes: Partial<WalletTokenPayload> = {}): Promise<Wal
 }
 
 const good = await payloadOf()
-const spelled = (payload: unknown) => `mcpwt_${Buffer.from(JSON.stringify(payload)).toString('base64url')}`
+const written = (text: string) => `mcpwt_${Buffer.from(text).toString('base64url')}`
+const spelled = (payload: unknown) => written(JSON.stringify(payload))
 const longer = expiry + 40 * 86_400
 
 const table: readonly (readonly [string, string, string])[] = [
   ['nothing behind the prefix', 'mcpwt_', 'credential-malformed'],
+  ['a member named twice', written(JSON.stringify(good).replace('{', '{"permissions":[],')), 'credential-malformed'],
+  [
+    'a member named twice with an escape',
+    written(JSON.stringify(good).replace('{', String.raw`{"permi\u0073sions":[],`)),
+    'credential-malformed',
+  ],
   ['no JSON', 'mcpwt_AAAA', 'credential-malformed'],
   ['a list', spelled([]), 'credential-malformed'],
   ['an unknown member', spelled({ ...good, admin: true }), 'credential-malformed'],
@@ -95,4 +102,8 @@ test('a rewritten unsigned member makes another id of the same session; a new st
   expect(walletTokenSessionId(rewritten)).toBe(walletTokenSessionId(good))
   expect(walletTokenId({ ...good, signature: 'x' })).toBe(walletTokenId(good))
   expect(walletTokenSessionId(await payloadOf({ epoch: 1 }))).not.toBe(walletTokenSessionId(good))
+})
+
+test('a payload that another program wrote, with blanks and lines, verifies', async () => {
+  expect(await verifyWalletToken(written(JSON.stringify(good, null, 2)), facts)).toEqual(good)
 })

@@ -72,7 +72,7 @@ test('what would pass a budget is refused and writes nothing, and the first that
   await limit(90n, { kind: 'session', subject: 's', period: 'total' })
   expect(await hold(randomUUID(), 101n)).toBe('over_budget')
   expect(await hold(randomUUID(), 91n)).toBe('over_budget')
-  const spending = { walletId: wallet, agentId: 'a', sessionId: 's' }
+  const spending = { walletId: wallet, agentId: 'a', names: { sessionId: 's' } }
   expect(await budgetOver(database.pool, { ...spending, amountMicros: 101n })).toMatchObject({
     kind: 'agent',
     limitMicros: 100n,
@@ -170,7 +170,7 @@ const drift = `SELECT b.kind, b.subject FROM budget_bucket b JOIN account a ON a
   CROSS JOIN LATERAL (SELECT coalesce(sum(CASE WHEN r.id IS NULL THEN h.amount ELSE 0 END), 0) AS reserved,
       coalesce(sum(CASE WHEN r.op = 'post' THEN r.amount ELSE 0 END), 0) AS spent
     FROM transfer h LEFT JOIN transfer r ON r.pending_id = h.id WHERE h.debit = a.id AND h.op = 'pending'
-      AND budget_covers(b.kind, b.subject, h.agent_id, h.meta->>'sessionId')) t
+      AND budget_covers(b.kind, b.subject, h.agent_id, h.meta)) t
   WHERE b.day = '-infinity' AND b.wallet_id = $1 AND (b.reserved <> t.reserved OR b.spent <> t.spent)`
 
 const spend = fc.oneof(

@@ -167,7 +167,7 @@ test.each([
     breakIt: async (facts: LedgerFacts) => {
       await facts.query('ALTER TABLE account DROP CONSTRAINT account_check')
       await replaceWrite(facts, (body) =>
-        body.replace('credits_posted - debits_posted - debits_pending < p_amount', 'false'),
+        body.replace('d.credits_posted - d.debits_posted - d.debits_pending < p_amount', 'false'),
       )
     },
   },

@@ -57,6 +57,36 @@ test.each([
   expect(roundHalfUp(planCost(plans.managed, base, row.calls))).toBe(row.managed)
 })
 
+// Tokens at the published rates, in micro-USD a token: input, output, cache read, cache write for 5 minutes, for an hour.
+test.each([
+  ['claude-haiku-4-5', { inputTokens: 1_000 }, 1_000n],
+  ['claude-haiku-4-5', { outputTokens: 1_000 }, 5_000n],
+  ['claude-haiku-4-5', { cacheReadTokens: 1_000 }, 100n],
+  ['claude-haiku-4-5', { cacheWrite5mTokens: 1_000 }, 1_250n],
+  ['claude-haiku-4-5', { cacheWrite1hTokens: 1_000 }, 2_000n],
+  ['claude-opus-5-5', { inputTokens: 1_000, outputTokens: 100, cacheReadTokens: 500 }, 6_100n],
+] as const)('%s bills each kind of token at its own rate (%#)', (name, used, expected) => {
+  expect(roundHalfUp(baseCost(rowsOf(table.rows, name, day), { ...noUsage, ...used }))).toBe(expected)
+})
+
+test('the newest row of a model holds from its day on, and nothing is reserved without one', () => {
+  const later = file.replace(
+    'rows:',
+    'rows:\n  - { models: [claude-opus-5-5], from: 2027-01-01, input: "9", output: "9", cacheRead: "9", cacheWrite5m: "9", cacheWrite1h: "9" }',
+  )
+  const { rows } = parsePrices(later)
+  const costOn = (date: string) =>
+    roundHalfUp(baseCost(rowsOf(rows, 'claude-opus-5-5', date), { ...noUsage, inputTokens: 1 }))
+  expect([costOn('2026-12-31'), costOn('2027-01-01')]).toEqual([4n, 9n])
+  expect(() => modelReservation([], plans.managed, { inputTokens: 1, outputTokens: 1 })).toThrow('priced model')
+})
+
+test('the minimum balance of the policy is an amount of dollars', () => {
+  const priced = parsePrices(file.replace('minimumBalance: "0"', 'minimumBalance: "0.05"'))
+  expect([table.minimumBalanceMicros, priced.minimumBalanceMicros]).toEqual([0n, 50_000n])
+  expect(() => parsePrices(file.replace('minimumBalance: "0"', 'minimumBalance: 0.05'))).toThrow('prices')
+})
+
 test('a tier is chosen by the whole prompt, cache included', () => {
   const rows = rowsOf(table.rows, 'claude-haiku-5-5', day)
   const small = baseCost(rows, { ...noUsage, inputTokens: 100_000 })

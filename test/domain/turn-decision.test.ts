@@ -30,6 +30,12 @@ test.each<readonly [title: string, turn: KnownTurn | null, post: Post, kind: str
     { ...explicit, sameBody: false },
     'new',
   ],
+  [
+    'another body under a free key never runs the old one',
+    known({ ...failed, createdAt: ago(86_401) }),
+    { ...explicit, sameBody: false },
+    'new',
+  ],
   ['an unknown key begins a turn', null, derived, 'new'],
   [
     'a submitted try is submitted again under the same id',

@@ -3,7 +3,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { createSeal } from '../../crypto/seal.ts'
 import { createListener, type Pool } from '../../db/pool.ts'
-import type { PolicySet } from '../../domain/policy/combine.ts'
+import { policySet, type PolicySet } from '../../domain/policy/combine.ts'
 import type { Rule } from '../../domain/policy/rule.ts'
 import type { Principal } from '../../domain/principal.ts'
 import type { EffectClass } from '../../domain/tool.ts'
@@ -62,10 +62,12 @@ export async function openGateway(
 
 const masterKey = randomBytes(32)
 
-export const policyOf = (...rules: readonly Rule[]): PolicySet => ({ policyId: 'test', version: 3, epoch: 7, rules })
+export const policyOf = (...rules: readonly Rule[]): PolicySet =>
+  policySet({ policyId: 'test', version: 3, epoch: 7, rules })
 
 export const ruleOf = (id: string, effect: Rule['effect'], match: Rule['match'] = {}): Rule => ({
   id,
+  policyId: 'test',
   version: 3,
   source: 'test.yaml',
   phases: ['list', 'call'],
@@ -73,6 +75,8 @@ export const ruleOf = (id: string, effect: Rule['effect'], match: Rule['match'] 
   effect,
   reason: `The rule ${id} says so.`,
   severity: 'low',
+  mode: 'enforce',
+  delegable: false,
 })
 
 export const allowAll = ruleOf('allow-all', { kind: 'allow' })

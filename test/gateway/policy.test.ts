@@ -2,11 +2,13 @@
 import { readFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import { beforeAll, expect, test } from 'vitest'
-import { compilePolicy, PolicyError } from '../../config/policy.ts'
-import { decide, type PolicySet } from '../../domain/policy/combine.ts'
-import { phases, type Action, type Phase } from '../../domain/policy/rule.ts'
+import { compileNative } from '../../config/policy/native.ts'
+import { PolicyError } from '../../config/policy/yaml.ts'
+import { decide, policySet, type PolicySet } from '../../domain/policy/combine.ts'
+import { phases, type Action, type Phase, type Policy } from '../../domain/policy/rule.ts'
 import type { Principal, Role } from '../../domain/principal.ts'
 import { effectClasses, type EffectClass } from '../../domain/tool.ts'
+import { compileCondition } from '../../gateway/expression/compile.ts'
 import { personWith } from './fixture.ts'
 
 const path = 'policy/default.yaml'
@@ -15,8 +17,12 @@ let policy: PolicySet
 
 beforeAll(async () => {
   text = await readFile(path, 'utf8')
-  policy = compilePolicy(path, text, 1)
+  policy = setOf(compile(path, text))
 })
+
+const compile = (name: string, content: string) => compileNative(name, content, compileCondition)
+const setOf = (...policies: Policy[]) =>
+  policySet({ policyId: 'default', version: 1, epoch: 1, rules: policies.flatMap(({ rules }) => rules) })
 
 const person = personWith({})
 const throughAgent = personWith({ actorChain: [{ kind: 'agent', id: 'assistant' }] })
@@ -36,7 +42,7 @@ const onTool = (principal: Principal, effectClass: EffectClass, asked: Asked = {
 
 const faultsOf = (bad: string): readonly string[] => {
   try {
-    compilePolicy('p.yaml', bad, 1)
+    compile('p.yaml', bad)
     return []
   } catch (error) {
     return error instanceof PolicyError ? error.faults : [String(error)]
@@ -47,19 +53,20 @@ const header = 'policy: mine\nversion: 1\n'
 const rule = (fields: string) => `${header}rules:\n  - { id: r1, reason: why, ${fields} }\n`
 
 test.each([
-  ['no YAML', 'rules: [', /^p\.yaml: /],
-  ['no object', '- 1', /^p\.yaml: /],
-  ['no version', 'policy: mine\nrules: []', /p\.yaml: version: /],
-  ['an unknown member', `${header}rules: []\nmore: 1`, /p\.yaml: .*more/],
-  ['an unknown effect', rule('effect: maybe'), /p\.yaml: rule r1: effect: /],
-  ['an unknown condition', rule('effect: allow, when: now'), /p\.yaml: rule r1: .*when/],
+  ['no YAML', 'rules: [', /^p\.yaml:\d+: /],
+  ['no object', '- 1', /^p\.yaml:\d+: /],
+  ['no version', 'policy: mine\nrules: []', /p\.yaml:\d+: version: /],
+  ['an unknown member', `${header}rules: []\nmore: 1`, /p\.yaml:\d+: .*more/],
+  ['an unknown effect', rule('effect: maybe'), /p\.yaml:\d+: rule r1: effect: /],
+  ['a condition on no fact', rule('effect: allow, when: now'), /p\.yaml:4: rule r1: when: reads now, which is no fact/],
+  ['an unknown member of a rule', rule('effect: allow, if: now'), /p\.yaml:4: rule r1: .*if/],
   ['an unknown action', rule('effect: allow, actions: [tool.call, tool.fly]'), /rule r1: actions\.1: /],
   ['an unknown class', rule('effect: allow, classes: [mild]'), /rule r1: classes\.0: /],
   ['an empty list', rule('effect: allow, roles: []'), /rule r1: roles: /],
   ['a star inside a pattern', rule('effect: allow, resources: ["tool:*/get"]'), /rule r1: resources\.0: /],
   ['a wallet that is none', rule('effect: allow, wallets: ["0x12"]'), /rule r1: wallets\.0: /],
   ['an obligation nobody fulfils', rule('effect: redact'), /rule r1: effect: /],
-  ['a rule without id', `${header}rules:\n  - { effect: allow, reason: why }`, /p\.yaml: rule number 1: id: /],
+  ['a rule without id', `${header}rules:\n  - { effect: allow, reason: why }`, /p\.yaml:\d+: rule number 1: id: /],
 ])('refuses a policy with %s', (_title, bad, fault) => {
   expect(faultsOf(bad).join('\n')).toMatch(fault)
 })
@@ -69,22 +76,22 @@ test('refuses a policy with all its faults at once', () => {
     - { id: one, reason: why, effect: allow, phases: [never] }
     - { id: one, reason: '', effect: allow }`
   expect(faultsOf(bad)).toEqual([
-    expect.stringMatching(/^p\.yaml: rule one: phases\.0: /),
-    expect.stringMatching(/^p\.yaml: rule one: reason: /),
-    'p.yaml: rule one: id: is used twice',
+    expect.stringMatching(/^p\.yaml:\d+: rule one: phases\.0: /),
+    expect.stringMatching(/^p\.yaml:\d+: rule one: reason: /),
+    'p.yaml:5: rule one: id: one is used twice',
   ])
 })
 
 test('compiles each effect, in both phases unless said otherwise', () => {
-  const set = compilePolicy('p.yaml', rule('effect: never'), 4)
-  expect(set).toMatchObject({ policyId: 'mine', version: 1, epoch: 4 })
+  const set = compile('p.yaml', rule('effect: never'))
+  expect(set).toMatchObject({ policyId: 'mine', version: 1 })
   expect(set.rules[0]).toMatchObject({
     effect: { kind: 'deny', hard: true },
     phases: ['list', 'call'],
-    source: 'p.yaml',
+    source: 'p.yaml:4',
   })
   const address = `0x${'AB'.repeat(20)}`
-  const named = compilePolicy('p.yaml', rule(`effect: require-approval, wallets: ["${address}"]`), 4).rules[0]
+  const named = compile('p.yaml', rule(`effect: require-approval, wallets: ["${address}"]`)).rules[0]
   expect(named?.effect).toEqual({ kind: 'require', requirement: 'approval' })
   expect(named?.match).toEqual({ wallets: [address.toLowerCase()] })
 })
@@ -97,18 +104,14 @@ test('destructive is never allowed: for nobody, in no phase, by no other rule', 
   })
   const anyPhase = fc.constantFrom(...phases)
   const anyAction = fc.constantFrom<Action>('tool.call', 'tool.list', 'model.call', 'chat.submit', 'codec.decode')
-  const generous = compilePolicy(
-    'more.yaml',
-    rule('effect: allow, phases: [list, call, prompt, response, exchange, stream]'),
-    1,
-  )
+  const generous = compile('more.yaml', rule('effect: allow, phases: [list, call, prompt, response, exchange, stream]'))
+  const set = setOf(generous, { ...policy, notEnforced: [] })
   fc.assert(
     fc.property(anyone, anyPhase, anyAction, ({ assurance, ...over }, phase, action) => {
       const principal = personWith({ ...over, assurance })
       const resource = { kind: 'tool', name: 'a/b', effectClass: 'destructive', owner: principal.wallet } as const
-      const rules = [...generous.rules, ...policy.rules]
       const question = { principal, session: null, action, resource, facts: { phase, arguments: {} } }
-      expect(decide({ ...policy, rules }, question)).toMatchObject({ kind: 'deny', hard: true })
+      expect(decide(set, question)).toMatchObject({ kind: 'deny', hard: true })
     }),
     { numRuns: 500 },
   )
@@ -128,7 +131,7 @@ test('a write by a person is denied until a rule names tool and person', () => {
     .slice(text.indexOf('  # - id: maintainer'))
     .replace(/^ {2}# /gm, '  ')
     .replace('0x…', person.wallet)
-  const rules = compilePolicy(path, `${text.slice(0, text.indexOf('  # A named'))}${example}`, 2).rules
+  const set = setOf(compile(path, `${text.slice(0, text.indexOf('  # A named'))}${example}`))
   const ask = (principal: Principal, name: string) => {
     const resource = { kind: 'tool', name, effectClass: 'write', owner: principal.wallet } as const
     const question = {
@@ -138,7 +141,7 @@ test('a write by a person is denied until a rule names tool and person', () => {
       resource,
       facts: { phase: 'call', arguments: {} },
     } as const
-    return decide({ ...policy, rules }, question).kind
+    return decide(set, question).kind
   }
   expect(ask(person, 'workbench/write_note')).toBe('allow')
   expect(ask(person, 'workbench/other_note')).toBe('deny')

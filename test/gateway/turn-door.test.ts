@@ -28,6 +28,31 @@ const tries = (turnId: string) =>
 const count = async (table: string, sessionId: string) =>
   Number((await rig.ledger.query(`SELECT count(*) AS n FROM ${table} WHERE session_id = $1`, [sessionId]))[0]?.['n'])
 
+const recorded = (tenant: string) =>
+  rig.ledger.query(
+    `SELECT outcome->>'status' AS status, outcome->>'error_code' AS code FROM audit_pending
+       WHERE tenant = $1 AND intent->>'action' = 'chat.submit'
+     UNION ALL SELECT body::json->>'status', body::json->>'error_code' FROM audit_record
+       WHERE tenant = $1 AND body::json->>'action' = 'chat.submit'`,
+    [tenant],
+  )
+
+test('what the door refuses is on record as refused, with its code, and once', async () => {
+  const poor = await rig.signIn({ funds: 0n })
+  expect(await codeOf(rig.post(poor, await rig.openSession(poor), { message: 'hello' }))).toBe('insufficient-funds')
+  expect(await recorded(poor.principal.tenant)).toEqual([{ status: 'refused', code: 'insufficient-funds' }])
+  const person = await rig.signIn()
+  const session = await rig.openSession(person)
+  await rig.post(person, session, { message: 'yes', key: 'k1' })
+  expect(await codeOf(rig.post(person, session, { message: 'no', key: 'k1' }))).toBe('idempotency-key-reused')
+  expect(
+    (await recorded(person.principal.tenant)).toSorted((a, b) => (String(a['code']) < String(b['code']) ? -1 : 1)),
+  ).toEqual([
+    { status: 'refused', code: 'idempotency-key-reused' },
+    { status: 'admitted', code: null },
+  ])
+})
+
 test('a wallet without money is refused before anything is written or submitted', async () => {
   const person = await rig.signIn({ funds: 0n })
   const session = await rig.openSession(person)

@@ -102,7 +102,7 @@ export async function startTestApi(): Promise<TestApi> {
     refreshEpochs: epochs.refresh,
     codec: payloadCodecOf(seal),
   }
-  const door = doorFacts({ publicUrl: url, port, temporalUiUrl: deps.temporalUiUrl })
+  const door = doorFacts({ publicUrl: url, port, temporalUiUrl: deps.temporalUiUrl, proxies: 0 })
   const authenticate = createAuthenticator({ pool, keys, epochs, members, events, clock, publicUrl: url })
   server.on(
     'request',

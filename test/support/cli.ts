@@ -32,6 +32,7 @@ export function createDesk(): Desk {
         stateDir,
         url: undefined,
         version: '1.2.3',
+        absolute: (path) => (path.startsWith('/') ? path : `/here/${path}`),
         readFile: async (path) => {
           const text = files.get(path)
           return text === undefined ? undefined : { text, exposed: exposed.has(path) }

@@ -8,6 +8,7 @@ import { createAgentRoutes } from '../../api/agents.ts'
 import { createBudgetRoutes } from '../../api/budgets.ts'
 import { createChatRoutes } from '../../api/chat.ts'
 import { createCodecRoutes } from '../../api/codec.ts'
+import { createRuntimeScopeRoutes } from '../../api/runtime-scopes.ts'
 import { createSessionRoutes } from '../../api/sessions.ts'
 import { createWalletRoutes } from '../../api/wallet.ts'
 import type { Submitted, SubmitOrder } from '../../clients/durable.ts'
@@ -126,6 +127,7 @@ export async function createDoorRig(): Promise<DoorRig> {
     ...createChatRoutes(shared),
     ...createWalletRoutes({ ...shared, faucet: true }),
     ...createBudgetRoutes(shared),
+    ...createRuntimeScopeRoutes(shared),
     ...createCodecRoutes({ codec, pipeline }),
   ]
   const served = await serve(routes, { people, log, metrics })
@@ -178,7 +180,7 @@ type Parts = Pick<Parameters<typeof createApp>[0], 'log' | 'metrics'> & {
 async function serve(routes: Parameters<typeof createApp>[0]['routes'], { people, log, metrics }: Parts) {
   const hosts = new Set<string>()
   const temporalUiUrl = 'http://127.0.0.1:8233'
-  const door = { ...doorFacts({ publicUrl: 'http://127.0.0.1:1', port: 1, temporalUiUrl }), hosts }
+  const door = { ...doorFacts({ publicUrl: 'http://127.0.0.1:1', port: 1, temporalUiUrl, proxies: 0 }), hosts }
   const app = createApp({
     routes,
     door,

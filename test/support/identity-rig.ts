@@ -55,6 +55,8 @@ export type IdentityRig = AsyncDisposable & {
 export type IdentityRigOptions = {
   /** Mounted beside the real routes. */
   readonly routes?: readonly Route[]
+  /** Proxies in front that append to X-Forwarded-For. */
+  readonly proxies?: number
   readonly app?: Partial<Pick<AppDeps, 'checkReplies' | 'authenticate'>>
 }
 
@@ -97,7 +99,7 @@ export async function createIdentityRig(options: IdentityRigOptions = {}): Promi
     'request',
     createApp({
       ...{ routes, authenticate, log, metrics },
-      door: doorFacts({ publicUrl, port, temporalUiUrl }),
+      door: doorFacts({ publicUrl, port, temporalUiUrl, proxies: options.proxies ?? 0 }),
       checkReplies: true,
       trace: (_name, _ids, work) => work(),
       ...options.app,

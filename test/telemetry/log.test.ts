@@ -24,6 +24,63 @@ test('an error keeps its message and code while the cause loses everything but i
   expect(lines[0]).not.toContain('planted')
 })
 
+test.each([
+  ['deep inside', { a: { b: { c: { d: { token: 'planted' } } } } }],
+  ['in a list', { calls: [{ request: { headers: [{ authorization: 'planted' }] } }] }],
+  ['with capitals', { headers: { Authorization: 'planted', 'X-Api-Key': 'planted', COOKIE: 'planted' } }],
+  ['under a longer name', { accessToken: 'planted', refresh_token: 'planted', clientSecret: 'planted' }],
+  ['of a wallet', { credential: { private_key: 'planted', seedPhrase: 'planted', mnemonic: 'planted' } }],
+])('a credential %s is redacted', (_where, fact) => {
+  const { lines, log } = recorder()
+  log.info(fact, 'x')
+  log.child(fact).info('y')
+  expect(lines).toHaveLength(2)
+  for (const line of lines) {
+    expect(line).not.toContain('planted')
+    expect(line).toContain('[redacted]')
+  }
+})
+
+const planted = [
+  ['a bearer header', 'Headers.append: "Bearer planted-0123456789" is an invalid header value.'],
+  ['a vendor key', 'sk-ant-api03-planted0123456789 is not valid'],
+  ['a wallet token', 'mcpwt_planted0123456789 expired'],
+  ['a session token', 'eyJhbGciOiJFUzI1NiJ9.eyJwbGFudGVkIjoxfQplanted.planted0123'],
+  ['a database address', 'connect to postgres://owner:planted@127.0.0.1:5432/house failed'],
+  ['a private key', `0x${'ab12'.repeat(16)} planted`.replace(' planted', '')],
+] as const
+
+test.each(planted)('%s in the text of an error or its cause is redacted', (_what, text) => {
+  const { lines, log } = recorder()
+  log.error({ err: new Error(text), reason: text, list: [text] }, 'failed')
+  log.error({ err: new Error('outer', { cause: new Error(text) }) }, text)
+  for (const line of lines) {
+    expect(line).not.toMatch(/planted|(?:ab12){16}/)
+    expect(line).toContain('[redacted]')
+  }
+})
+
+test('ids, digests and plain words stay as they are', () => {
+  const { lines, log } = recorder()
+  const fact = { traceId: 'a'.repeat(32), wallet: `0x${'a'.repeat(40)}`, tokens: { inputTokens: 12 }, tokenId: 'abc' }
+  log.info({ ...fact, seq: 9n.toString(), at: new Date(0), none: null, digest: 'b'.repeat(64) }, 'task-key risk-free')
+  expect(JSON.parse(lines[0] ?? '')).toMatchObject({
+    ...fact,
+    at: '1970-01-01T00:00:00.000Z',
+    none: null,
+    digest: 'b'.repeat(64),
+    msg: 'task-key risk-free',
+  })
+})
+
+test('what refers to itself is cut, and the line is written', () => {
+  const { lines, log } = recorder()
+  const loop: Record<string, unknown> = { name: 'loop' }
+  loop['self'] = loop
+  log.info({ loop }, 'x')
+  expect(lines).toHaveLength(1)
+})
+
 test('an event writes its line and moves its counter', () => {
   const { lines, log } = recorder()
   const metrics = createMetrics()

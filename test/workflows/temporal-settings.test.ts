@@ -66,6 +66,21 @@ test('what was added to the file later is added to the cluster, and nothing is r
   expect(Object.keys(customAttributes)).toEqual(expect.arrayContaining(['TenantId', 'WalletId', 'RevocationScope']))
 })
 
+test('schedules are made once, changed when their line is, and never overlap', async () => {
+  const schedules = (cron: string) => ({
+    schedules: { 'ledger-audit': { workflow: 'ledgerAudit', cron, catchup: '6h' } },
+  })
+  expect(await apply('planned', schedules('17 3 * * *'))).toContain('schedule ledger-audit: 17 3 * * *')
+  expect(await apply('planned', schedules('17 3 * * *'))).toEqual([])
+  expect(await apply('planned', schedules('18 3 * * *'))).toEqual(['schedule ledger-audit: 18 3 * * *'])
+  const { schedule } = await connection.workflowService.describeSchedule({
+    namespace: 'planned',
+    scheduleId: 'ledger-audit',
+  })
+  expect(schedule?.policies?.overlapPolicy).toBe(1)
+  expect(Number(schedule?.policies?.catchupWindow?.seconds)).toBe(6 * 3_600)
+})
+
 test('two that start at once both succeed', async () => {
   const changes = await Promise.all([apply('raced'), apply('raced')])
   expect(changes.flat()).toContain('namespace raced')

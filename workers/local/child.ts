@@ -1,8 +1,8 @@
 // A child process of the supervisor: started with a log file and a line to us, ready when it says so, restarted with
 // back-off when it dies, ended in order.
 import { spawn, type ChildProcess } from 'node:child_process'
-import { openSync } from 'node:fs'
-import { sleep } from './postgres.ts'
+import { closeSync, openSync } from 'node:fs'
+import { createBackOff, type BackOff } from './back-off.ts'
 
 export type ChildOptions = {
   readonly name: string
@@ -27,7 +27,6 @@ export type ManagedChild = {
 
 const readyMs = 60_000
 const stopMs = 8_000
-const backOffMs = [200, 500, 1_000, 2_000, 5_000]
 
 type Running = {
   readonly process: ChildProcess
@@ -35,37 +34,64 @@ type Running = {
   readonly gone: Promise<void>
 }
 
+type Life = {
+  running: Running
+  bornAt: number
+  /** A process that is not ready yet. */
+  starting: ChildProcess | undefined
+  /** A restart is due, because somebody asked: no rest before it. */
+  asked: boolean
+  ending: boolean
+  readonly backOff: BackOff
+}
+
 /** Starts the child; resolves when it is ready. */
 export async function startChild(options: ChildOptions): Promise<ManagedChild> {
-  let running = await launch(options)
-  const life = { ending: false }
-  const watch = async (): Promise<void> => {
-    for (let deaths = 0; !life.ending; deaths += 1) {
-      const bornAt = performance.now()
-      await running.gone
-      if (life.ending) return
-      if (performance.now() - bornAt > 30_000) deaths = 0
-      await sleep(backOffMs[Math.min(deaths, backOffMs.length - 1)] ?? 5_000)
-      const next = life.ending ? undefined : await launch(options, portOf(running)).catch(() => undefined)
-      if (next) {
-        running = next
-        options.onReplaced()
-      }
-    }
+  const life: Life = {
+    running: await launch(options, { onSpawn: () => undefined }),
+    bornAt: performance.now(),
+    starting: undefined,
+    asked: false,
+    ending: false,
+    backOff: createBackOff(),
   }
-  void watch()
+  const watching = watch(options, life)
   return {
     name: options.name,
-    pid: () => running.process.pid ?? 0,
-    facts: () => running.facts,
+    pid: () => life.running.process.pid ?? 0,
+    facts: () => life.running.facts,
     async restart() {
-      running.process.kill('SIGTERM')
-      await running.gone
+      life.asked = true
+      life.backOff.wake()
+      // What is only starting has read what it was to be restarted for: it begins anew.
+      if (life.starting) life.starting.kill('SIGKILL')
+      else await end(life.running)
     },
     async stop() {
       life.ending = true
-      await end(running)
+      life.backOff.wake()
+      life.starting?.kill('SIGKILL')
+      await end(life.running)
+      await watching
     },
+  }
+}
+
+async function watch(options: ChildOptions, life: Life): Promise<void> {
+  while (!life.ending) {
+    await life.running.gone
+    if (life.ending) return
+    if (!life.asked) await life.backOff.rest(life.bornAt)
+    if (life.ending) return
+    life.asked = false
+    life.bornAt = performance.now()
+    const port = portOf(life.running)
+    const next = await launch(options, { port, onSpawn: (child) => (life.starting = child) }).catch(() => undefined)
+    life.starting = undefined
+    if (!next) continue
+    life.running = next
+    if (life.ending) return end(next)
+    options.onReplaced()
   }
 }
 
@@ -73,7 +99,9 @@ function portOf({ facts }: Running): string | undefined {
   return facts.url === undefined ? undefined : new URL(facts.url).port
 }
 
-async function launch(options: ChildOptions, port?: string): Promise<Running> {
+type Launch = { readonly port?: string | undefined; readonly onSpawn: (child: ChildProcess) => void }
+
+async function launch(options: ChildOptions, { port, onSpawn }: Launch): Promise<Running> {
   const log = openSync(options.logFile, 'a', 0o600)
   const again = options.keepsPort && port !== undefined ? ['--port', port] : []
   const child = spawn(process.execPath, ['--import', 'tsx', options.entry, ...again], {
@@ -82,6 +110,8 @@ async function launch(options: ChildOptions, port?: string): Promise<Running> {
     detached: true, // a Ctrl-C in the terminal reaches the supervisor only, which ends us in order
     stdio: ['ignore', log, log, 'ipc'],
   })
+  closeSync(log) // the child has its own
+  onSpawn(child)
   const gone = new Promise<void>((resolve) => child.once('exit', () => resolve()))
   const facts = await new Promise<{ url?: string }>((resolve, reject) => {
     const timer = setTimeout(

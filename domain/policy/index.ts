@@ -1,0 +1,108 @@
+// Rules found by what they are about: phase, then the narrowest of resource, tool, server, wallet, subject, tenant, agent,
+// role and scope. A question meets only the rules that could match it, so rules about other things cost nothing.
+import type { Phase, Question, Rule, RuleMatch } from './rule.ts'
+
+type Shelf = {
+  readonly byKey: Map<string, Rule[]>
+  readonly general: Rule[]
+}
+
+export type RuleIndex = ReadonlyMap<Phase, Shelf>
+
+/** Sorts the rules into shelves. Within a shelf they stand in the order of their names, whatever file they came from. */
+export function indexRules(rules: readonly Rule[]): RuleIndex {
+  const index = new Map<Phase, Shelf>()
+  for (const rule of rules.toSorted(byName)) {
+    for (const phase of new Set(rule.phases)) file(shelfOf(index, phase), rule)
+  }
+  return index
+}
+
+/** Rules that may match a question, each once. */
+export function candidates(index: RuleIndex, question: Question): readonly Rule[] {
+  const shelf = index.get(question.facts.phase)
+  if (shelf === undefined) return []
+  const found = keysOfQuestion(question).flatMap((key) => shelf.byKey.get(key) ?? [])
+  return found.length === 0 ? shelf.general : [...new Set([...shelf.general, ...found])]
+}
+
+export function byName(a: Rule, b: Rule): number {
+  return compare(a.id, b.id) || compare(a.policyId, b.policyId) || compare(a.source, b.source)
+}
+
+const compare = (a: string, b: string) => (a < b ? -1 : Number(a > b))
+
+function shelfOf(index: Map<Phase, Shelf>, phase: Phase): Shelf {
+  const known = index.get(phase)
+  if (known) return known
+  const shelf: Shelf = { byKey: new Map(), general: [] }
+  index.set(phase, shelf)
+  return shelf
+}
+
+function file(shelf: Shelf, rule: Rule): void {
+  const keys = keysOfRule(rule)
+  if (keys === null) return void shelf.general.push(rule)
+  for (const key of new Set(keys)) {
+    const rules = shelf.byKey.get(key)
+    if (rules) rules.push(rule)
+    else shelf.byKey.set(key, [rule])
+  }
+}
+
+// Narrowest first. A rule stands below the names of one condition only.
+function keysOfRule({ match, when }: Rule): string[] | null {
+  return (
+    exactly(match.resources) ??
+    exactTools(match) ??
+    prefixed('named', when?.toolNames) ??
+    serversOf(match) ??
+    prefixed('wallet', match.wallets) ??
+    prefixed('subject', match.subjects) ??
+    prefixed('tenant', match.tenants) ??
+    prefixed('agent', lower(match.agents)) ??
+    prefixed('role', lower(match.roles)) ??
+    prefixed('scope', match.scopes)
+  )
+}
+
+const lower = (names: readonly string[] | undefined) => names?.map((name) => name.toLowerCase())
+
+function exactly(resources: readonly string[] | undefined): string[] | null {
+  if (resources === undefined || resources.some((pattern) => pattern.endsWith('*'))) return null
+  return resources.map((name) => `exact:${name.toLowerCase()}`)
+}
+
+function exactTools({ tools }: RuleMatch): string[] | null {
+  if (tools === undefined || tools.some(({ server, tool }) => `${server}${tool}`.includes('*'))) return null
+  return tools.map(({ server, tool }) => `exact:tool:${server}/${tool}`.toLowerCase())
+}
+
+function serversOf({ resources, tools }: RuleMatch): string[] | null {
+  if (tools !== undefined) {
+    return tools.some(({ server }) => server.includes('*'))
+      ? null
+      : tools.map(({ server }) => `server:${server}`.toLowerCase())
+  }
+  const servers = resources?.map((pattern) => /^tool:([^/*]+)\//.exec(pattern)?.[1])
+  if (servers === undefined || servers.includes(undefined)) return null
+  return servers.map((server) => `server:${server}`.toLowerCase())
+}
+
+const prefixed = (kind: string, names: readonly string[] | undefined): string[] | null =>
+  names === undefined ? null : names.map((name) => `${kind}:${name}`)
+
+function keysOfQuestion({ principal, resource }: Question): string[] {
+  const name = resource.name.toLowerCase()
+  const cut = Math.max(0, name.indexOf('/'))
+  return [
+    `exact:${resource.kind}:${name}`,
+    ...(resource.kind === 'tool' ? [`server:${name.slice(0, cut)}`, `named:${resource.name.slice(cut + 1)}`] : []),
+    `wallet:${principal.wallet}`,
+    `subject:${principal.subject.id}`,
+    `tenant:${principal.tenant}`,
+    ...principal.actorChain.map(({ id }) => `agent:${id.toLowerCase()}`),
+    ...principal.roles.map((role) => `role:${role.toLowerCase()}`),
+    ...principal.scopes.map((scope) => `scope:${scope}`),
+  ]
+}

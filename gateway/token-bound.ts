@@ -1,0 +1,16 @@
+// How many tokens a model may count for what it is sent, at most: what must be reserved before it is asked. A token is at
+// least one byte, so bytes bound tokens; an image counts by table, because its bytes are no text.
+import { imageTokensBound } from '../domain/limits.ts'
+import type { Block, ModelRequest } from '../schemas/model.ts'
+
+/** Bound of blocks as they are stored and sent. */
+export function tokensOfBlocks(blocks: readonly Block[]): number {
+  const texts = blocks.filter((block) => block.type !== 'image')
+  return Buffer.byteLength(JSON.stringify(texts)) + (blocks.length - texts.length) * imageTokensBound
+}
+
+/** Bound of a whole request, tools and all. */
+export function tokensOfRequest({ messages, ...rest }: ModelRequest): number {
+  const sizes = messages.map(({ role, content }) => Buffer.byteLength(role) + tokensOfBlocks(content))
+  return sizes.reduce((sum, size) => sum + size, Buffer.byteLength(JSON.stringify(rest)))
+}
