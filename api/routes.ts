@@ -1,6 +1,7 @@
 // Every route there is. The application mounts this list, the OpenAPI document is printed from it, and the tests over
 // all routes walk it.
 import { createAgentRoutes, type AgentRoutesDeps } from './agents.ts'
+import { createAuditRoutes, type AuditRoutesDeps } from './audit.ts'
 import { createAuthRoutes, type AuthDeps } from './auth.ts'
 import { createBudgetRoutes, type BudgetRoutesDeps } from './budgets.ts'
 import { createChatRoutes, type ChatRoutesDeps } from './chat.ts'
@@ -20,6 +21,7 @@ export type RoutesDeps = AuthDeps &
   ChatRoutesDeps &
   WalletRoutesDeps &
   BudgetRoutesDeps &
+  AuditRoutesDeps &
   CodecRoutesDeps &
   HealthDeps &
   DocumentDeps
@@ -33,6 +35,7 @@ export function allRoutes(deps: RoutesDeps): Route[] {
     ...createChatRoutes(deps),
     ...createWalletRoutes(deps),
     ...createBudgetRoutes(deps),
+    ...createAuditRoutes(deps),
     ...createRuntimeScopeRoutes(deps),
     ...createCodecRoutes(deps),
     ...createHealthRoutes(deps),

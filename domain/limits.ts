@@ -139,6 +139,11 @@ export const clientRetryAfterSecondsMax = 5 // a longer wait is the caller's dec
 // Money
 export const budgetsPerWalletMax = 100 // each hold looks at those that cover it, under the wallet's lock
 
+// Evidence that is read and handed out.
+export const auditCursorCharsMax = 200
+export const auditVerifyRecordsMax = 1_000 // one request of verification: some 100 ms of signatures
+export const auditVerifyYieldRecords = 50 // then others have their turn: some 5 ms
+
 // Runtime scopes and settings of a wallet
 export const runtimeScopesPerWalletMax = 100 // not archived; a wallet divides its spending by project or customer
 export const scopeNameCharsMax = 200

@@ -4,7 +4,8 @@ import { verify, type KeyObject } from 'node:crypto'
 import { canonicalJson } from '../crypto/portable/canonical-json.ts'
 import { sha256Hex } from '../crypto/evidence.ts'
 import { noPredecessor, type Head } from '../db/audit.ts'
-import { ChainLink } from '../schemas/audit.ts'
+import { auditVerifyYieldRecords } from '../domain/limits.ts'
+import { AuditCheckpoint, ChainLink } from '../schemas/audit.ts'
 
 export type Verified =
   | { readonly ok: true; readonly count: number }
@@ -16,25 +17,33 @@ export type Expectation = {
   /** Public keys by kid, retired ones too. */
   readonly publicKeys: ReadonlyMap<string, KeyObject>
   readonly tenant: string
-  /** Where the chain must end; null when its head is missing. */
-  readonly head: Head | null
+  /** Where the chain must end; null when its head is missing. Absent for a part that ends before. */
+  readonly head?: Head | null
+  /** The record before the first; absent at the beginning of the chain. */
+  readonly from?: Head
+  /** Told of each record that stands. */
+  readonly onRecord?: (record: Head) => void
 }
 
-/** Walks a tenant's chain from its first record to its head. */
+/** Walks a tenant's chain, or a part of it, and lets others work in between. */
 export async function verifyChain(
   records: AsyncIterable<StoredRecord> | Iterable<StoredRecord>,
   expected: Expectation,
 ): Promise<Verified> {
-  let last: Head = { seq: 0, sha256: noPredecessor }
+  let last: Head = expected.from ?? { seq: 0, sha256: noPredecessor }
+  let count = 0
   for await (const record of records) {
     const reason = faultOf(record, last, expected)
     if (reason !== null) return { ok: false, firstBrokenSeq: last.seq + 1, reason }
     last = { seq: record.seq, sha256: sha256Hex(record.body) }
+    expected.onRecord?.(last)
+    count += 1
+    if (count % auditVerifyYieldRecords === 0) await new Promise((resolve) => setImmediate(resolve))
   }
-  return endOf(last, expected.head)
+  return expected.head === undefined ? { ok: true, count } : endOf(last, expected.head, count)
 }
 
-function endOf(last: Head, head: Head | null): Verified {
+function endOf(last: Head, head: Head | null, count: number): Verified {
   if (head === null) return { ok: false, firstBrokenSeq: last.seq + 1, reason: 'the head of the chain is missing' }
   if (head.seq > last.seq) return { ok: false, firstBrokenSeq: last.seq + 1, reason: 'the end of the chain is missing' }
   if (head.seq < last.seq) {
@@ -43,7 +52,7 @@ function endOf(last: Head, head: Head | null): Verified {
   if (head.sha256 !== last.sha256) {
     return { ok: false, firstBrokenSeq: last.seq, reason: 'the head of the chain names another record' }
   }
-  return { ok: true, count: last.seq }
+  return { ok: true, count }
 }
 
 function faultOf({ seq, body }: StoredRecord, last: Head, { publicKeys, tenant }: Expectation): string | null {
@@ -58,7 +67,24 @@ function faultOf({ seq, body }: StoredRecord, last: Head, { publicKeys, tenant }
   return link.prev_sha256 === last.sha256 ? null : 'the record does not continue the one before'
 }
 
-function isSigned({ sig, ...unsigned }: ChainLink, key: KeyObject): boolean {
+/**
+ * What is wrong with a stored checkpoint; null when nothing is. `root`: hash of the record it stands for, undefined when
+ * that record is not there.
+ */
+export function verifyCheckpoint(
+  stored: StoredRecord,
+  expected: Pick<Expectation, 'publicKeys' | 'tenant'> & { readonly root: string | undefined },
+): string | null {
+  const checkpoint = AuditCheckpoint.safeParse(readCanonical(stored.body)).data
+  const key = checkpoint && expected.publicKeys.get(checkpoint.kid)
+  if (!checkpoint || checkpoint.seq !== stored.seq || checkpoint.tenant !== expected.tenant)
+    return 'the checkpoint is not one of this chain'
+  if (!key || !isSigned(checkpoint, key)) return 'the signature does not fit the checkpoint'
+  if (expected.root === undefined) return 'the chain ends before its checkpoint'
+  return expected.root === checkpoint.root ? null : 'the checkpoint names another record'
+}
+
+function isSigned({ sig, ...unsigned }: { readonly sig: string }, key: KeyObject): boolean {
   const text = /^ed25519:([A-Za-z0-9+/]{86}==)$/.exec(sig)?.[1]
   if (text === undefined) return false
   return verify(null, Buffer.from(canonicalJson(unsigned), 'utf8'), key, Buffer.from(text, 'base64'))

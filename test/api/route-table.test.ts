@@ -1,7 +1,9 @@
 // Walks over the whole route table: every route has a guard, and no guarded one lets a bad credential in.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { z } from 'zod'
+import { problemOf } from '../../api/problem.ts'
 import { checkRoutes, type Route } from '../../api/route.ts'
+import { isErrorCode } from '../../domain/errors.ts'
 import { everyRoute } from '../support/every-route.ts'
 import { createIdentityRig, issueWalletToken, type IdentityRig } from '../support/identity-rig.ts'
 
@@ -68,7 +70,9 @@ test.each(named(guarded))('%s answers 401 to every bad credential, before it rea
     expect([credential, reply.status]).toEqual([credential, 401])
     expect(reply.headers.get('www-authenticate')).toBe('Bearer')
     expect(body['detail'] ?? body['message']).toBe('Authentication failed.')
-    expect([credential, body['code']]).toEqual([credential, code === '' ? body['code'] : code])
+    const said = body['code'] ?? ''
+    const wire = isErrorCode(said) ? problemOf(said).wire : said // the control family says the code itself
+    expect([credential, wire]).toEqual([credential, code === '' ? wire : code])
   }
 })
 

@@ -2,7 +2,9 @@
 import { expect, test } from 'vitest'
 import { createTestDatabase } from '../support/database.ts'
 import { connectLedgerFacts } from '../support/ledger-facts.ts'
+import { playEdges } from '../support/money-edges.ts'
 import { playMoney } from '../support/money-play.ts'
+import { plantBug } from '../support/planted-bug.ts'
 
 const seed = 20_261_124
 
@@ -53,10 +55,40 @@ test.each([
 ] as const)('the property sees a ledger that %s', async (...[, name, from, to, besides]) => {
   await using database = await createTestDatabase()
   await using ledger = await connectLedgerFacts(database.url)
-  const [row] = await ledger.query('SELECT pg_get_functiondef($1::regproc) AS body', [name])
-  const body = String(row?.['body'])
-  expect(body).toContain(from)
-  await ledger.query(body.replaceAll(from, to))
+  await plantBug(ledger, { name, from, to })
   if (besides !== '') await ledger.query(besides)
   await expect(playMoney(database, { runs: 120, seed })).rejects.toThrow(/Property failed/)
+})
+
+test('windows of days, midnight, the exact limit and zero are as plain arithmetic says', async () => {
+  await using database = await createTestDatabase()
+  await expect(playEdges(database, { runs: 120, seed })).resolves.toBeUndefined()
+})
+
+const lock = 'PERFORM 1 FROM account WHERE id IN (v_debit, v_credit) AND projected ORDER BY id FOR NO KEY UPDATE;'
+const found = "IF FOUND THEN RETURN CASE WHEN v_stored = v_hash THEN 'exists' ELSE 'exists_different' END; END IF;"
+test.each([
+  ['has a week of six days', [['budget_used', '- 7', '- 6']]],
+  ['has a week of eight days', [['budget_used', '- 7', '- 8']]],
+  ['has a month of 31 days', [['budget_used', '- 30', '- 31']]],
+  ['forgets what is reserved', [['budget_over', 'u.spent + u.reserved +', 'u.spent +']]],
+  ['refuses the exact limit', [['budget_over', 'p_amount > b.limit_micros', 'p_amount >= b.limit_micros']]],
+  ['counts on the day of the posting', [['budget_move', 'utc_day(p_hold.at)', 'utc_day(clock_timestamp())']]],
+  [
+    'writes no row for zero',
+    [['ledger_write', 'LOOP\n', "IF p_op = 'post' AND p_amount = 0 THEN RETURN 'ok'; END IF; LOOP\n"]],
+  ],
+  [
+    'looks for the transfer before it locks',
+    [
+      ['ledger_write', lock, ''],
+      ['ledger_write', found, `${found} ${lock}`],
+      ['ledger_hold', 'FOR NO KEY UPDATE', ''],
+    ],
+  ],
+] as const)('the edges see a ledger that %s', async (_, changes) => {
+  await using database = await createTestDatabase()
+  await using ledger = await connectLedgerFacts(database.url)
+  for (const [name, from, to] of changes) await plantBug(ledger, { name, from, to })
+  await expect(playEdges(database, { runs: 120, seed })).rejects.toThrow(/Property failed/)
 })

@@ -30,10 +30,14 @@ export type Gateway = AsyncDisposable & {
 /** A process of its own on the database: `epochs` may be replaced to cut it off from its feed. */
 export async function openGateway(
   database: TestDatabase,
-  options: { readonly policy?: PolicySet; readonly epochs?: LiveEpochs } = {},
+  options: { readonly policy?: PolicySet; readonly epochs?: LiveEpochs; readonly masterKey?: Uint8Array } = {},
 ): Promise<Gateway> {
   const { pool, url } = database
-  const keys = await createSigningKeys({ pool, seal: createSeal(masterKey), clock: () => new Date() })
+  const keys = await createSigningKeys({
+    pool,
+    seal: createSeal(options.masterKey ?? masterKey),
+    clock: () => new Date(),
+  })
   const epochs = options.epochs ?? (await createEpochs({ pool, listener: () => createListener(url), log: quiet }))
   const faults: unknown[] = []
   const sealer = createAuditSealer({ pool, keys, log: { error: (fault: unknown) => void faults.push(fault) } })

@@ -39,6 +39,8 @@ export type TestApi = AsyncDisposable & {
   readonly tokenOf: (account: ReturnType<typeof privateKeyToAccount>) => Promise<string>
 }
 
+export const testMasterKey = Buffer.alloc(32, 7)
+
 /** Starts one on a free port. */
 export async function startTestApi(): Promise<TestApi> {
   const database = await createTestDatabase()
@@ -50,7 +52,7 @@ export async function startTestApi(): Promise<TestApi> {
   const { port } = server.address() as AddressInfo
   const url = `http://127.0.0.1:${port}`
   const { pool } = database
-  const seal = createSeal(Buffer.alloc(32, 7))
+  const seal = createSeal(testMasterKey)
   const keys = await createSigningKeys({ pool, seal, clock })
   const listener = () => createListener(database.url)
   const epochs = await createEpochs({ pool, listener, log })

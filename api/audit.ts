@@ -1,0 +1,58 @@
+// Evidence over HTTP (contracts 15): records by filters, checkpoints, verification, and the public keys of all of it.
+import { auditPermission } from '../gateway/audit-access.ts'
+import { checkpointsFor, recordsFor, verifyFor, type AuditViewDeps } from '../gateway/audit-view.ts'
+import { KeySet } from '../schemas/auth.ts'
+import * as shapes from '../schemas/audit-view.ts'
+import { route, type Route } from './route.ts'
+
+export type AuditRoutesDeps = AuditViewDeps
+
+const guard = { kind: 'wallet', permission: auditPermission } as const
+
+export function createAuditRoutes(deps: AuditRoutesDeps): Route[] {
+  return [
+    route({
+      method: 'get',
+      path: '/api/v1/audit',
+      family: 'control',
+      summary: 'Records of the chain, newest first: the own ones, the tenant’s for its admins, all for operators.',
+      guard,
+      query: shapes.AuditQuery,
+      responses: { 200: shapes.AuditPage },
+      handle: async ({ principal, query }) => ({ status: 200, body: await recordsFor(deps, principal, query) }),
+    }),
+    route({
+      method: 'get',
+      path: '/api/v1/audit/checkpoints',
+      family: 'control',
+      summary: 'Signed checkpoints of the chain, oldest first.',
+      guard,
+      query: shapes.CheckpointQuery,
+      responses: { 200: shapes.CheckpointPage },
+      handle: async ({ principal, query }) => ({ status: 200, body: await checkpointsFor(deps, principal, query) }),
+    }),
+    route({
+      method: 'post',
+      path: '/api/v1/audit/verify',
+      family: 'control',
+      summary: 'Verifies the chain, a bounded part of it at a time; names the first broken record.',
+      guard,
+      body: shapes.VerifyOrder,
+      responses: { 200: shapes.VerifyAnswer },
+      handle: async ({ principal, body }) => ({ status: 200, body: await verifyFor(deps, principal, body) }),
+    }),
+    keySetRoute(deps),
+  ]
+}
+
+function keySetRoute({ keys }: AuditRoutesDeps): Route {
+  return route({
+    method: 'get',
+    path: '/.well-known/audit-jwks.json',
+    family: 'plain',
+    summary: 'Public keys of the audit chain, retired ones too (RFC 7517).',
+    guard: { kind: 'public', because: 'Whoever holds a record may verify it.' },
+    responses: { 200: KeySet },
+    handle: async () => ({ status: 200, body: { keys: keys.publicKeys('audit').map((key) => key.jwk) } }),
+  })
+}
