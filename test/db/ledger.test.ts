@@ -98,6 +98,33 @@ test('what exceeds a hold is never lost: first the wallet pays, then it owes', a
   expect(BigInt(String((owed[0] ?? nothing)['debits_posted']))).toBe(30n)
 })
 
+test.each([
+  ['less', 80n, 20n],
+  ['more', 20n, 80n],
+  ['more above the hold', 70n, 80n],
+] as const)('a posting that is sent again with %s is told so and charges nothing', async (_, first, second) => {
+  const address = newAddress()
+  const wallet = await openWallet(database.pool, address)
+  await ledger.fund(address, 1_000n)
+  const [holdId, id, excess] = [randomUUID(), randomUUID(), randomUUID()]
+  await hold(wallet, holdId, 50n)
+  expect(await post({ id, holdId, amount: first, excess })).toBe('ok')
+  expect(await post({ id, holdId, amount: second, excess })).toBe('exists_different')
+  expect(await post({ id, holdId, amount: first, excess })).toBe('exists')
+  expect(await ledger.available(address)).toBe(1_000n - first)
+})
+
+test('an excess under an id that means something else leaves nothing of its posting', async () => {
+  const address = newAddress()
+  const wallet = await openWallet(database.pool, address)
+  await ledger.fund(address, 1_000n)
+  const [holdId, taken] = [randomUUID(), randomUUID()]
+  await hold(wallet, holdId, 50n)
+  await hold(wallet, taken, 5n)
+  await expect(post({ id: randomUUID(), holdId, amount: 80n, excess: taken })).rejects.toThrow(/the excess of/)
+  expect(await ledger.held(address)).toBe(55n)
+})
+
 test('play money comes once, also when asked for eight times at once', async () => {
   const wallet = await openWallet(database.pool, newAddress())
   const answers = await Promise.all(
