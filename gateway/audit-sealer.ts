@@ -73,7 +73,7 @@ export function createAuditSealer(deps: SealerDeps): AuditSealer {
         plan(auditIdleMs)
       })
   }
-  plan(auditIdleMs)
+  plan(auditSealMs)
   return {
     wake: () => plan(auditSealMs),
     drain: () => inTurn(() => sealAll(deps)),

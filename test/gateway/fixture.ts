@@ -33,7 +33,12 @@ export type Gateway = AsyncDisposable & {
 /** A process of its own on the database: `epochs` may be replaced to cut it off from its feed. */
 export async function openGateway(
   database: TestDatabase,
-  options: { readonly policy?: PolicySet; readonly epochs?: LiveEpochs; readonly masterKey?: Uint8Array } = {},
+  options: {
+    readonly policy?: PolicySet
+    readonly epochs?: LiveEpochs
+    readonly masterKey?: Uint8Array
+    readonly spool?: { readonly folder?: string; readonly bytesMax?: number; readonly fileBytesMax?: number }
+  } = {},
 ): Promise<Gateway> {
   const { pool, url } = database
   const keys = await createSigningKeys({
@@ -44,7 +49,7 @@ export async function openGateway(
   const epochs = options.epochs ?? (await createEpochs({ pool, listener: () => createListener(url), log: quiet }))
   const faults: unknown[] = []
   const log = { error: (fault: unknown) => void faults.push(fault) }
-  const evidence = await openTestEvidence({ ...database, keys, log })
+  const evidence = await openTestEvidence({ pool, url, keys, log, ...options.spool })
   const policy = { current: () => options.policy ?? policyOf(allowAll) }
   const events = { decisionMade: () => undefined }
   const pipeline = createPipeline({

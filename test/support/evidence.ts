@@ -5,26 +5,31 @@ import { join } from 'node:path'
 import { createListener } from '../../db/pool.ts'
 import { openEvidence, type EvidenceKeeper, type EvidenceOptions } from '../../gateway/evidence.ts'
 
-type TestEvidence = Pick<EvidenceOptions, 'pool' | 'keys' | 'log'> & { readonly url: string }
+type TestEvidence = Pick<EvidenceOptions, 'pool' | 'keys' | 'log' | 'bytesMax' | 'fileBytesMax'> & {
+  readonly url: string
+  /** Given, it is left where it is. */
+  readonly folder?: string | undefined
+}
 
-/** Opens it in a new folder, removed at the end with what nobody sealed. */
+/** Opens it, in a new folder that is removed at the end unless one is given. */
 export async function openTestEvidence({
-  pool,
   url,
-  keys,
-  log,
+  folder,
+  ...options
 }: TestEvidence): Promise<EvidenceKeeper & { readonly folder: string }> {
-  const folder = await mkdtemp(join(tmpdir(), 'gatehouse-spool-'))
-  const evidence = await openEvidence({ pool, keys, log, folder, connection: () => createListener(url) })
+  const used = folder ?? (await newSpoolFolder())
+  const evidence = await openEvidence({ ...options, folder: used, connection: () => createListener(url, 'test-spool') })
   return {
     ...evidence,
-    folder,
+    folder: used,
     async [Symbol.asyncDispose]() {
       await evidence[Symbol.asyncDispose]()
-      await rm(folder, { recursive: true, force: true })
+      if (folder === undefined) await rm(used, { recursive: true, force: true })
     },
   }
 }
+
+export const newSpoolFolder = () => mkdtemp(join(tmpdir(), 'gatehouse-spool-'))
 
 /** Lines of all spools in a folder. */
 export async function spooledIn(folder: string): Promise<string[]> {
