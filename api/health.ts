@@ -10,6 +10,7 @@ import { route, type Route } from './route.ts'
 export type HealthDeps = {
   readonly pool: Pool
   readonly epochs: Pick<Epochs, 'isFresh'>
+  readonly policyState: () => Readiness['policy']
   readonly durable: { readonly isReady: () => Promise<boolean> }
   readonly environment: 'development' | 'production'
   readonly version: string
@@ -59,7 +60,7 @@ function healthOf({ environment, version }: HealthDeps, money: Readiness['money'
 }
 
 // Anybody may ask, so everybody who asks within half a second gets one answer.
-function createReadiness({ pool, epochs, durable }: HealthDeps): () => Promise<Readiness> {
+function createReadiness({ pool, epochs, durable, policyState }: HealthDeps): () => Promise<Readiness> {
   let answer: Promise<Readiness> | undefined
   let askedAt = Number.NEGATIVE_INFINITY
   const ask = async (): Promise<Readiness> => {
@@ -74,6 +75,7 @@ function createReadiness({ pool, epochs, durable }: HealthDeps): () => Promise<R
       ready: database && temporal && revocations,
       checks: { database: word(database), temporal: word(temporal), revocations: word(revocations) },
       money,
+      policy: policyState(),
     }
   }
   return () => {

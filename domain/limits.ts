@@ -113,6 +113,16 @@ export const policyListItemsMax = 1_000 // items of a list that a loop walks
 export const policyNestedListItemsMax = 200 // the same, where loops are nested
 export const policyPatternCharsMax = 500 // of one RE2 pattern
 
+// Life of policies.
+export const policiesActiveMax = 200 // at once, of files and of the API; each is compiled in every process
+export const policyFeedHeartbeatMs = 400 // with a read and a compilation, live everywhere within a second
+export const policyFeedTimeoutMs = 2_000 // an older feed is said to be stale
+export const policyFilesLookMs = 300 // between looks at the files
+export const policyFaultsMax = 100 // named in one answer
+export const policyTestCasesMax = 1_000 // of one table
+export const policyTestPoliciesMax = 20 // texts that one table is about
+export const policyExplainedRulesMax = 500 // of one answer, the ones that bore on the decision first
+
 // Audit.
 export const auditBatchMax = 100
 export const auditYieldRecords = 10 // about a millisecond of signing, then others have their turn

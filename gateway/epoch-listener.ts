@@ -1,4 +1,4 @@
-// The fast path of the revocation feed: a connection of its own that listens. A lost one is replaced, and what may have
+// The fast path of a feed: a connection of its own that listens to a channel. A lost one is replaced, and what may have
 // been missed meanwhile is reported as a gap.
 import { revocationChannel, type RevokedScope } from '../db/revocation.ts'
 import { toError } from '../domain/errors.ts'
@@ -25,7 +25,23 @@ export type ListeningDeps = {
   readonly log: Pick<Logger, 'warn'>
 }
 
-export function listenToRevocations(deps: ListeningDeps): { readonly stop: () => Promise<void> } {
+export function listenToRevocations({ apply, ...deps }: ListeningDeps): Listening {
+  const hear = (payload: string | undefined) => {
+    const revoked = readNotice(payload)
+    if (revoked) apply(revoked)
+  }
+  return listenTo({ ...deps, channel: revocationChannel, hear })
+}
+
+export type ChannelDeps = Omit<ListeningDeps, 'apply'> & {
+  readonly channel: string
+  readonly hear: (payload: string | undefined) => void
+}
+
+export type Listening = { readonly stop: () => Promise<void> }
+
+/** Listens until it is stopped. */
+export function listenTo(deps: ChannelDeps): Listening {
   const stopping = new AbortController()
   const following = follow(deps, stopping.signal)
   return {
@@ -36,10 +52,10 @@ export function listenToRevocations(deps: ListeningDeps): { readonly stop: () =>
   }
 }
 
-async function follow(deps: ListeningDeps, stop: AbortSignal): Promise<void> {
+async function follow(deps: ChannelDeps, stop: AbortSignal): Promise<void> {
   while (!stop.aborted) {
     await listenOnce(deps, stop).catch((error: unknown) => {
-      deps.log.warn({ err: toError(error) }, 'the revocation listener lost its connection')
+      deps.log.warn({ err: toError(error), channel: deps.channel }, 'a listener lost its connection')
     })
     deps.missed()
     await pause(revocationRelistenMs, stop)
@@ -47,7 +63,7 @@ async function follow(deps: ListeningDeps, stop: AbortSignal): Promise<void> {
 }
 
 /** Resolves when it was stopped, rejects when the connection was lost. */
-async function listenOnce({ listener, apply, missed }: ListeningDeps, stop: AbortSignal): Promise<void> {
+async function listenOnce({ listener, channel, hear, missed }: ChannelDeps, stop: AbortSignal): Promise<void> {
   const connection = listener()
   const lost = new Promise<never>((_resolve, reject) => {
     connection.on('error', reject)
@@ -55,13 +71,10 @@ async function listenOnce({ listener, apply, missed }: ListeningDeps, stop: Abor
   })
   const stopped = abortOf(stop)
   lost.catch(() => undefined) // also when it is lost after the race
-  connection.on('notification', ({ payload }) => {
-    const revoked = readNotice(payload)
-    if (revoked) apply(revoked)
-  })
+  connection.on('notification', ({ payload }) => hear(payload))
   const listen = async () => {
     await connection.connect()
-    await connection.query(`LISTEN ${revocationChannel}`)
+    await connection.query(`LISTEN ${channel}`)
     missed() // what was committed before LISTEN took hold is read by the next poll
     await stopped.promise
   }

@@ -29,5 +29,10 @@ export const Readiness = z.object({
   checks: z.object({ database: Check, temporal: Check, revocations: Check }),
   /** `stopped`: holds of a wallet or of everybody are refused until an operator has looked. */
   money: z.enum(['ok', 'stopped', 'unknown']),
+  /**
+   * `file-refused`: a policy file is unusable and its old version decides. `set-refused`: this process cannot use the newest
+   * policies and decides by older ones. `stale`: it did not read them lately.
+   */
+  policy: z.enum(['ok', 'file-refused', 'set-refused', 'stale']),
 })
 export type Readiness = z.output<typeof Readiness>

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
 import { createApp } from '../api/app.ts'
 import { doorFacts } from '../api/context.ts'
+import type { HealthDeps } from '../api/health.ts'
 import { allRoutes, type RoutesDeps } from '../api/routes.ts'
 import { createDurable, type Durable } from '../clients/durable.ts'
 import { createToolUpstreams, type ToolUpstreams } from '../clients/tools.ts'
@@ -91,9 +92,16 @@ async function routeDeps({ services, durable, config, tools }: Parts): Promise<R
     faucet: development,
     temporalUiUrl: config.temporal.uiUrl,
     refreshEpochs: epochs.refresh,
+    policyState: () => stateOfPolicies(services),
     codec: payloadCodecOf(seal),
     catalogue: createAgentCatalogue({ agents, prices, resolveModel, listTools: tools.list }),
   }
+}
+
+// What this process decides by comes first; a file that nobody took is the next thing to mend.
+function stateOfPolicies({ policy, policyFiles }: Services): ReturnType<HealthDeps['policyState']> {
+  const state = policy.state()
+  return state === 'ok' && policyFiles.faults().length > 0 ? 'file-refused' : state
 }
 
 function startSweeps({ pool, clock }: Services, log: Logger): () => Promise<void> {

@@ -156,6 +156,9 @@ async function checkModel(config: Config, run: RunFile | undefined): Promise<Ver
 async function checkApi(run: RunFile | undefined): Promise<Verdict> {
   if (!run) return good('not running')
   const reply = await fetch(`${run.api[0]}/ready`, { signal: AbortSignal.timeout(5_000) })
+  const { policy } = reply.ok ? ((await reply.clone().json()) as { policy?: string }) : {}
+  if (policy !== undefined && policy !== 'ok')
+    return bad(`ready, with older policies (${policy})`, 'logs/api-1.log in the state folder names each fault')
   return reply.ok
     ? good('ready')
     : bad(`not ready: ${await reply.text()}`, 'look at logs/api-1.log in the state folder')

@@ -1,16 +1,20 @@
-// Data files of the installation, read once at start: agents, prices, policy, tool servers, Temporal settings.
+// Data files of the installation, read once at start: agents, prices, tool servers, Temporal settings; and how
+// policies are compiled and where they lie.
 import { readdir, readFile } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseAgent, type Agent } from '../config/agents.ts'
+import type { Config } from '../config/load.ts'
 import { compilePolicy } from '../config/policy/compile.ts'
+import { PolicyError } from '../config/policy/yaml.ts'
 import { compileCondition } from '../gateway/expression/compile.ts'
 import { offeredPrices, parsePrices, type PriceTable } from '../config/prices.ts'
 import { parseTemporalSettings, type TemporalSettings } from '../config/temporal.ts'
 import { parseToolCatalogue } from '../config/tools.ts'
-import { policySet, type PolicySet } from '../domain/policy/combine.ts'
+import type { CompilePolicy } from '../gateway/policies.ts'
 import type { ToolCatalogue } from '../schemas/tool.ts'
+import type { PolicyFolder } from './policy-files.ts'
 
 /** The folder of the clone, from `workers/` or from `dist/workers/`. */
 export const root = fileURLToPath(new URL(import.meta.url.endsWith('.ts') ? '..' : '../..', import.meta.url))
@@ -40,11 +44,20 @@ export async function readPrices(kind?: 'scripted' | 'anthropic'): Promise<Price
   return kind === undefined ? table : offeredPrices(table, kind)
 }
 
-/** The policy of the clone, as the active set. */
-export async function readPolicy(): Promise<PolicySet> {
-  const name = 'policy/default.yaml'
-  const { policyId, version, rules } = compilePolicy(name, await text(name), compileCondition)
-  return policySet({ policyId, version, epoch: 1, rules })
+/** Compiles the text of a policy of any form, or names its faults. */
+export const compilePolicyText: CompilePolicy = (name, policy) => {
+  try {
+    return { policy: compilePolicy(name, policy, compileCondition) }
+  } catch (error) {
+    if (error instanceof PolicyError) return { faults: error.faults }
+    throw error
+  }
+}
+
+/** Where policies are written: the clone, and in development the state folder as well. */
+export function policyFolders({ environment, stateDir }: Pick<Config, 'environment' | 'stateDir'>): PolicyFolder[] {
+  const own = { path: join(stateDir, 'policy'), label: 'own' }
+  return [{ path: join(root, 'policy'), label: 'policy' }, ...(environment === 'development' ? [own] : [])]
 }
 
 export const readTemporalSettings = async (): Promise<TemporalSettings> =>

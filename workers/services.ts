@@ -8,15 +8,17 @@ import type { Pipeline } from '../gateway/call.ts'
 import { createEpochs, type LiveEpochs } from '../gateway/epochs.ts'
 import { openEvidence } from '../gateway/evidence.ts'
 import { createPipeline } from '../gateway/pipeline.ts'
-import type { Clock, Members, PolicySource, TokenBus } from '../gateway/ports.ts'
+import { createPolicies, type LivePolicies } from '../gateway/policies.ts'
+import type { Clock, Members, TokenBus } from '../gateway/ports.ts'
 import { createSigningKeys, type SigningKeys } from '../gateway/signing-keys.ts'
 import { createEvents, type Events } from '../telemetry/events.ts'
 import { createTracing, type Tracing } from '../telemetry/tracing.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { createMetrics, type Metrics } from '../telemetry/metrics.ts'
-import { readPolicy, root } from './files.ts'
+import { compilePolicyText, policyFolders, root } from './files.ts'
 import { loadMasterKey } from './master-key.ts'
 import { followMembers } from './members-file.ts'
+import { followPolicyFiles, type PolicyFiles } from './policy-files.ts'
 
 export type Services = AsyncDisposable & {
   readonly pool: Pool
@@ -24,7 +26,8 @@ export type Services = AsyncDisposable & {
   readonly keys: SigningKeys
   readonly members: Members
   readonly epochs: LiveEpochs
-  readonly policy: PolicySource
+  readonly policy: LivePolicies
+  readonly policyFiles: PolicyFiles
   readonly pipeline: Pipeline
   readonly bus: TokenBus
   readonly events: Events
@@ -69,15 +72,16 @@ export async function assemble({
   const folder = join(config.stateDir, 'spool')
   const connection = () => createListener(url, `${name}-spool`)
   const evidence = stack.use(await openEvidence({ pool, keys, log, folder, connection }))
-  const policySet = await readPolicy()
-  const policy: PolicySource = { current: () => policySet }
+  const compile = compilePolicyText
+  const policyFiles = stack.use(await followPolicyFiles({ pool, compile, folders: policyFolders(config), log }))
+  const policy = stack.use(await createPolicies({ pool, compile, listener, log }))
   const pipeline = createPipeline({ pool, epochs, policy, evidence, events, spanIds: tracing.spanIds })
   const bus = stack.use(
     createTokenBus({ pool, listener, onFault: (error) => log.warn({ err: error }, 'the token bus lost its line') }),
   )
   const owned = stack.move()
   return {
-    ...{ pool, seal, keys, members, epochs, policy, pipeline, bus, events, metrics, tracing, clock },
+    ...{ pool, seal, keys, members, epochs, policy, policyFiles, pipeline, bus, events, metrics, tracing, clock },
     publicUrl: config.publicUrl ?? `http://127.0.0.1:${config.port}`,
     [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
   }

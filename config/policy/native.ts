@@ -19,7 +19,7 @@ import { PolicyError, readYaml, type YamlSource } from './yaml.ts'
 const Name = z.string().regex(/^[a-z0-9][a-z0-9.-]{0,79}$/)
 const ResourcePattern = z
   .string()
-  .regex(/^(agent|session|model|tool|codec):[^*]*\*?$/, 'must be kind:name, the name may end in *')
+  .regex(/^(agent|session|model|tool|codec|policy):[^*]*\*?$/, 'must be kind:name, the name may end in *')
 const Wallet = z
   .string()
   .regex(/^0x[0-9a-fA-F]{40}$/)

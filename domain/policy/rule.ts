@@ -112,12 +112,13 @@ export const actions = [
   'tool.list',
   'tool.call',
   'codec.decode',
+  'policy.change',
 ] as const
 export type Action = (typeof actions)[number]
 
 /** What is acted on. `name` is `server/tool`, a model id, an agent id. */
 export type Resource = {
-  readonly kind: 'agent' | 'session' | 'model' | 'tool' | 'codec'
+  readonly kind: 'agent' | 'session' | 'model' | 'tool' | 'codec' | 'policy'
   readonly name: string
   readonly effectClass: EffectClass
   /** Wallet that owns it; null for what belongs to the installation. */

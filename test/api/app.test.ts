@@ -281,6 +281,7 @@ test('ready says which part is missing, health says what is degraded', async () 
     ready: true,
     checks: { database: 'ok', temporal: 'ok', revocations: 'ok' },
     money: 'ok',
+    policy: 'ok',
   })
   rig.isTemporalUp = false
   await expect.poll(async () => (await rig.call('GET', '/ready')).status).toBe(503)

@@ -21,9 +21,10 @@ import { createSigningKeys } from '../../gateway/signing-keys.ts'
 import { createEvents } from '../../telemetry/events.ts'
 import { createLogger } from '../../telemetry/log.ts'
 import { createMetrics } from '../../telemetry/metrics.ts'
-import { readAgents, readPolicy, readPrices } from '../../workers/files.ts'
+import { readAgents, readPrices } from '../../workers/files.ts'
 import { payloadCodecOf } from '../../workers/temporal.ts'
 import { createTestDatabase, type TestDatabase } from './database.ts'
+import { readDefaultPolicy } from './default-policy.ts'
 import { openTestEvidence } from './evidence.ts'
 
 export type TestApi = AsyncDisposable & {
@@ -60,7 +61,7 @@ export async function startTestApi(): Promise<TestApi> {
   const metrics = createMetrics()
   const events = createEvents(log, metrics)
   const bus = createTokenBus({ pool, listener, onFault: () => undefined })
-  const policySet = await readPolicy()
+  const policySet = await readDefaultPolicy()
   const policy = { current: () => policySet }
   const roles: TestApi['roles'] = new Map()
   const members = { of: (wallet: string) => roles.get(wallet) ?? { tenant: wallet, roles: ['owner' as const] } }
@@ -102,6 +103,7 @@ export async function startTestApi(): Promise<TestApi> {
     },
     login,
     refreshEpochs: epochs.refresh,
+    policyState: () => 'ok',
     codec: payloadCodecOf(seal),
   }
   const door = doorFacts({ publicUrl: url, port, temporalUiUrl: deps.temporalUiUrl, proxies: 0 })

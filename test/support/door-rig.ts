@@ -33,8 +33,9 @@ import { openTurn, type OpenedTurn, type TurnDoorDeps } from '../../gateway/turn
 import { createEvents } from '../../telemetry/events.ts'
 import { createLogger } from '../../telemetry/log.ts'
 import { createMetrics, type Metrics } from '../../telemetry/metrics.ts'
-import { readAgents, readPolicy, readPrices } from '../../workers/files.ts'
+import { readAgents, readPrices } from '../../workers/files.ts'
 import { createTestDatabase, type TestDatabase } from './database.ts'
+import { readDefaultPolicy } from './default-policy.ts'
 import { openTestEvidence } from './evidence.ts'
 import { connectLedgerFacts, type LedgerFacts } from './ledger-facts.ts'
 import { answer, conclude } from './played-worker.ts'
@@ -91,7 +92,7 @@ export async function createDoorRig(): Promise<DoorRig> {
   const epochs = await createEpochs({ pool, listener, log })
   const keys = await createSigningKeys({ pool, seal: createSeal(randomBytes(32)), clock: () => new Date() })
   const evidence = await openTestEvidence({ pool, url: database.url, keys, log })
-  const policySet = await readPolicy()
+  const policySet = await readDefaultPolicy()
   const metrics = createMetrics()
   const events = createEvents(log, metrics)
   const policy = { current: () => policySet }

@@ -87,6 +87,7 @@ export async function createIdentityRig(options: IdentityRigOptions = {}): Promi
   const links = createSignInLinks({ ...shared, login })
   const routes = [
     ...everyRoute({
+      policyState: () => 'ok',
       ...{ pool, keys, events, clock, publicUrl, login, links, metrics, temporalUiUrl, epochs },
       refreshEpochs: epochs.refresh,
       version: '0.0.0',

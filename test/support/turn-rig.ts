@@ -26,9 +26,10 @@ import { createEvents } from '../../telemetry/events.ts'
 import { createLogger } from '../../telemetry/log.ts'
 import { createMetrics } from '../../telemetry/metrics.ts'
 import { createTracing, type Tracing } from '../../telemetry/tracing.ts'
-import { readAgents, readPolicy, readPrices } from '../../workers/files.ts'
+import { readAgents, readPrices } from '../../workers/files.ts'
 import type { SessionLabels } from '../../workflows/contract.ts'
 import { createTestDatabase, type TestDatabase } from './database.ts'
+import { readDefaultPolicy } from './default-policy.ts'
 import { openTestEvidence } from './evidence.ts'
 import { connectLedgerFacts, type LedgerFacts } from './ledger-facts.ts'
 
@@ -74,7 +75,7 @@ export async function createTurnRig({
   const epochs = await createEpochs({ pool, listener, log })
   const keys = await createSigningKeys({ pool, seal: createSeal(masterKey), clock })
   const evidence = await openTestEvidence({ pool, url: database.url, keys, log })
-  const policySet = await readPolicy()
+  const policySet = await readDefaultPolicy()
   const policy = { current: () => policySet }
   const members = { of: (wallet: string) => ({ tenant: wallet, roles: ['owner'] as const }) }
   const events = createEvents(log, createMetrics())
