@@ -45,6 +45,9 @@ const verdicts: Record<ErrorCode, Verdict> = {
   'minimum-balance': 'final',
   'scope-inactive': 'final',
   'scope-limit': 'final',
+  'policy-invalid': 'final',
+  'policy-from-file': 'final',
+  'policy-limit': 'final',
   'money-stopped': 'final', // until an operator has looked
   'rate-limited': 'retryable',
   'upstream-timeout': 'retryable',

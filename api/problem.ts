@@ -51,6 +51,24 @@ export const problems = {
     wire: 'POLICY_REFUSED',
     details: ['rules', 'reason'],
   },
+  'policy-invalid': {
+    status: 400,
+    title: 'The policy is not usable.',
+    wire: 'POLICY_INVALID',
+    details: ['faults'],
+  },
+  'policy-from-file': {
+    status: 409,
+    title: 'A file keeps this policy.',
+    wire: 'POLICY_FROM_FILE',
+    details: ['file'],
+  },
+  'policy-limit': {
+    status: 409,
+    title: 'As many policies are active as may be.',
+    wire: 'POLICY_LIMIT',
+    details: ['policiesMax'],
+  },
   'approval-required': {
     status: 403,
     title: 'A person must approve this.',

@@ -9,6 +9,7 @@ import { createCodecRoutes, type CodecRoutesDeps } from './codec.ts'
 import { createDocumentRoutes, type DocumentDeps } from './documents.ts'
 import { createHealthRoutes, type HealthDeps } from './health.ts'
 import { createLinkRoutes, type LinkDeps } from './link.ts'
+import { createPolicyRoutes, type PolicyRoutesDeps } from './policies.ts'
 import type { Route } from './route.ts'
 import { createRuntimeScopeRoutes } from './runtime-scopes.ts'
 import { createSessionRoutes, type SessionRoutesDeps } from './sessions.ts'
@@ -22,6 +23,7 @@ export type RoutesDeps = AuthDeps &
   WalletRoutesDeps &
   BudgetRoutesDeps &
   AuditRoutesDeps &
+  PolicyRoutesDeps &
   CodecRoutesDeps &
   HealthDeps &
   DocumentDeps
@@ -36,6 +38,7 @@ export function allRoutes(deps: RoutesDeps): Route[] {
     ...createWalletRoutes(deps),
     ...createBudgetRoutes(deps),
     ...createAuditRoutes(deps),
+    ...createPolicyRoutes(deps),
     ...createRuntimeScopeRoutes(deps),
     ...createCodecRoutes(deps),
     ...createHealthRoutes(deps),

@@ -23,6 +23,9 @@ export const errorCodes = [
   // What the caller may do.
   'permission-missing',
   'policy-refused',
+  'policy-invalid',
+  'policy-from-file',
+  'policy-limit',
   'approval-required',
   'revoked',
   'revocation-feed-stale',

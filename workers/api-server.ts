@@ -19,7 +19,7 @@ import { createSignInLinks } from '../gateway/sign-in-link.ts'
 import { createAgentCatalogue } from '../gateway/agents.ts'
 import { createTurnSweep } from '../gateway/turn-sweep.ts'
 import type { Logger } from '../telemetry/log.ts'
-import { readAgents, readPrices, readToolCatalogue, root } from './files.ts'
+import { compilePolicyText, parsePolicyTests, readAgents, readPrices, readToolCatalogue, root } from './files.ts'
 import { assemble, type Services } from './services.ts'
 import { payloadCodecOf, temporalPlugins } from './temporal.ts'
 
@@ -37,11 +37,11 @@ export async function startApi({ config, log }: { config: Config; log: Logger })
   const codec = payloadCodecOf(services.seal)
   const plugins = temporalPlugins({ codec, tracing: services.tracing })
   const durable = createDurable({ address, namespace: config.temporal.namespace, client: { plugins } })
-  const { servers } = await readToolCatalogue(config.toolsUrl)
+  const { servers, classes } = await readToolCatalogue(config.toolsUrl)
   const environment = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LANG: 'C.UTF-8', TZ: 'UTC' }
   const guard = { command: process.execPath, args: [join(root, 'workers', 'local', 'stdio-guard.mjs')] }
   const tools = createToolUpstreams({ servers, environment, guard, log })
-  const routes = allRoutes(await routeDeps({ services, durable, config, tools }))
+  const routes = allRoutes(await routeDeps({ services, durable, config, tools, classes }))
   const app = createApp({
     routes,
     door: doorFacts({
@@ -76,9 +76,10 @@ type Parts = {
   readonly durable: Durable
   readonly config: Config
   readonly tools: ToolUpstreams
+  readonly classes: RoutesDeps['classes']
 }
 
-async function routeDeps({ services, durable, config, tools }: Parts): Promise<RoutesDeps> {
+async function routeDeps({ services, durable, config, tools, classes }: Parts): Promise<RoutesDeps> {
   const { pool, keys, members, epochs, pipeline, bus, events, metrics, clock, publicUrl, seal } = services
   const agents = await readAgents()
   const prices = await readPrices(config.model.kind)
@@ -92,6 +93,7 @@ async function routeDeps({ services, durable, config, tools }: Parts): Promise<R
     faucet: development,
     temporalUiUrl: config.temporal.uiUrl,
     refreshEpochs: epochs.refresh,
+    ...{ policy: services.policy, classes, compile: compilePolicyText, parseTable: parsePolicyTests },
     policyState: () => stateOfPolicies(services),
     codec: payloadCodecOf(seal),
     catalogue: createAgentCatalogue({ agents, prices, resolveModel, listTools: tools.list }),

@@ -7,12 +7,14 @@ import { fileURLToPath } from 'node:url'
 import { parseAgent, type Agent } from '../config/agents.ts'
 import type { Config } from '../config/load.ts'
 import { compilePolicy } from '../config/policy/compile.ts'
+import { parsePolicyTable } from '../config/policy/table.ts'
 import { PolicyError } from '../config/policy/yaml.ts'
 import { compileCondition } from '../gateway/expression/compile.ts'
 import { offeredPrices, parsePrices, type PriceTable } from '../config/prices.ts'
 import { parseTemporalSettings, type TemporalSettings } from '../config/temporal.ts'
 import { parseToolCatalogue } from '../config/tools.ts'
 import type { CompilePolicy } from '../gateway/policies.ts'
+import type { ParseTable } from '../gateway/policy-question.ts'
 import type { ToolCatalogue } from '../schemas/tool.ts'
 import type { PolicyFolder } from './policy-files.ts'
 
@@ -48,6 +50,16 @@ export async function readPrices(kind?: 'scripted' | 'anthropic'): Promise<Price
 export const compilePolicyText: CompilePolicy = (name, policy) => {
   try {
     return { policy: compilePolicy(name, policy, compileCondition) }
+  } catch (error) {
+    if (error instanceof PolicyError) return { faults: error.faults }
+    throw error
+  }
+}
+
+/** Parses a table of tests of policies, or names its faults. */
+export const parsePolicyTests: ParseTable = (name, table) => {
+  try {
+    return { table: parsePolicyTable(name, table) }
   } catch (error) {
     if (error instanceof PolicyError) return { faults: error.faults }
     throw error

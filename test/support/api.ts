@@ -17,14 +17,15 @@ import { createTokenBus } from '../../db/token-bus.ts'
 import { createAgentCatalogue } from '../../gateway/agents.ts'
 import { createEpochs, type LiveEpochs } from '../../gateway/epochs.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
+import { createPolicies } from '../../gateway/policies.ts'
 import { createSigningKeys } from '../../gateway/signing-keys.ts'
 import { createEvents } from '../../telemetry/events.ts'
 import { createLogger } from '../../telemetry/log.ts'
 import { createMetrics } from '../../telemetry/metrics.ts'
-import { readAgents, readPrices } from '../../workers/files.ts'
+import { compilePolicyText, parsePolicyTests, readAgents, readPrices } from '../../workers/files.ts'
 import { payloadCodecOf } from '../../workers/temporal.ts'
 import { createTestDatabase, type TestDatabase } from './database.ts'
-import { readDefaultPolicy } from './default-policy.ts'
+import { activateDefaultPolicy } from './default-policy.ts'
 import { openTestEvidence } from './evidence.ts'
 
 export type TestApi = AsyncDisposable & {
@@ -61,8 +62,8 @@ export async function startTestApi(): Promise<TestApi> {
   const metrics = createMetrics()
   const events = createEvents(log, metrics)
   const bus = createTokenBus({ pool, listener, onFault: () => undefined })
-  const policySet = await readDefaultPolicy()
-  const policy = { current: () => policySet }
+  await activateDefaultPolicy(pool)
+  const policy = await createPolicies({ pool, compile: compilePolicyText, listener, log })
   const roles: TestApi['roles'] = new Map()
   const members = { of: (wallet: string) => roles.get(wallet) ?? { tenant: wallet, roles: ['owner' as const] } }
   const pipeline = createPipeline({ pool, epochs, policy, evidence, events, spanIds: () => null })
@@ -104,6 +105,7 @@ export async function startTestApi(): Promise<TestApi> {
     login,
     refreshEpochs: epochs.refresh,
     policyState: () => 'ok',
+    ...{ policy, classes: {}, compile: compilePolicyText, parseTable: parsePolicyTests },
     codec: payloadCodecOf(seal),
   }
   const door = doorFacts({ publicUrl: url, port, temporalUiUrl: deps.temporalUiUrl, proxies: 0 })
@@ -127,6 +129,7 @@ export async function startTestApi(): Promise<TestApi> {
     async [Symbol.asyncDispose]() {
       await closeServer(server)
       await bus[Symbol.asyncDispose]()
+      await policy[Symbol.asyncDispose]()
       await evidence[Symbol.asyncDispose]()
       await epochs[Symbol.asyncDispose]()
       await database[Symbol.asyncDispose]()
