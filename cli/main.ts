@@ -9,6 +9,7 @@ import { exitCodeOf, exitCodes, NotSignedInError, UsageError } from './exit-code
 import { link } from './link.ts'
 import { login } from './login.ts'
 import { printNote } from './output.ts'
+import { policy } from './policy.ts'
 import { scope } from './scope.ts'
 import { sessions } from './sessions.ts'
 import { status } from './status.ts'
@@ -23,6 +24,7 @@ const commands: Readonly<Record<string, Command>> = {
   wallet,
   budget,
   scope,
+  policy,
   status,
   link,
 }

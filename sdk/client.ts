@@ -19,6 +19,7 @@ import {
 } from './chat.ts'
 import { GatehouseError } from './errors.ts'
 import { createTransport, type Fetch, type Transport } from './http.ts'
+import { createPolicies } from './policies.ts'
 import { createAgents, createResolver, createSessions, createWallet, type SessionName } from './resources.ts'
 import * as shapes from './shapes.ts'
 import { z } from 'zod'
@@ -30,6 +31,17 @@ export type { ChatOptions, ChatStream, Image, SessionRef, WatchOptions } from '.
 export type { ChatEvent } from './events.ts'
 export type { Fetch } from './http.ts'
 export type { History, Page, SessionName } from './resources.ts'
+export type {
+  PolicyChanged,
+  PolicyDetail,
+  PolicyExplanation,
+  PolicyQuestion,
+  PolicySummary,
+  PolicyTested,
+  PolicyText,
+  PolicyValidation,
+  PolicyVersion,
+} from './policies.ts'
 export type { ScopeChange } from './wallet-parts.ts'
 export type {
   Agent,
@@ -89,6 +101,7 @@ export function createClient(options: ClientOptions) {
     agents: createAgents(transport),
     sessions: createSessions(transport, agentOf),
     wallet: createWallet(transport),
+    policies: createPolicies(transport),
     /**
      * Sends a message and reads the answer as it is written. A cut connection is taken up again, and a re-send under
      * the same key never pays twice.

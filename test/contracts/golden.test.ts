@@ -211,6 +211,25 @@ test('1.2 and 1.3: what is refused says why in the family of the route', async (
   await expectGolden('1-origin', await fetch(`${base}/agents`, { headers: { origin: 'http://elsewhere.example' } }))
 })
 
+test('17 policies of operators', async () => {
+  const at = '/api/v1/policies'
+  const text = (effect: string) =>
+    `policy: guests\nversion: 1\nrules: [{ id: guests-read, effect: ${effect}, tenants: [guests], reason: Guests. }]\n`
+  await expectGolden('17-policies-refused', await person.call('GET', at))
+  const ofFile = { text: text('allow').replace('policy: guests', 'policy: default') }
+  await expectGolden('17-policy-from-file', await operator.call('PUT', `${at}/default`, ofFile))
+  await expectGolden('17-policy-validate', await operator.call('POST', `${at}/validate`, { text: text('maybe') }))
+  await expectGolden('17-policy-invalid', await operator.call('PUT', `${at}/guests`, { text: text('maybe') }))
+  await expectGolden('17-policy-put', await operator.call('PUT', `${at}/guests`, { text: text('allow') }))
+  await operator.call('PUT', `${at}/guests`, { text: text('deny') })
+  await expectGolden('17-policy-rollback', await operator.call('POST', `${at}/guests/rollback`, { version: 1 }))
+  await expectGolden('17-policy-versions', await operator.call('GET', `${at}/guests/versions`))
+  await expectGolden('17-policy', await operator.call('GET', `${at}/guests`))
+  const asked = { action: 'tool.call', phase: 'stream', resource: 'tool:workbench/delete_note' }
+  await expectGolden('17-policy-explain', await operator.call('POST', `${at}/explain`, asked))
+  await expectGolden('17-policy-retired', await operator.call('DELETE', `${at}/guests`))
+})
+
 test('10 health, ready, documents for operators only, and the codec', async () => {
   await expectGolden('10-health', await fetch(`${base}/health`))
   await expectGolden('10-ready', await fetch(`${base}/ready`))
