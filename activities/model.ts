@@ -90,13 +90,14 @@ async function requestOf(
     turnId: ref.turnId,
     limit: historyMessagesMax,
   })
+  const viewer = { principal, session: { id: turn.sessionId, risk: 0 } }
   const skills = agent.skills.map((skill) => `## ${skill.title}\n${skill.text}`)
   return {
     model: turn.model,
     maxTokens: agent.outputTokensMax,
     system: [agent.systemPrompt, ...skills].join('\n\n'),
     messages: messagesOf(rows, historyBytesMax),
-    tools: await deps.offer.offered(principal, agent.servers, Context.current().cancellationSignal),
+    tools: await deps.offer.offered(viewer, agent.servers, Context.current().cancellationSignal),
   }
 }
 

@@ -74,7 +74,13 @@ function policyOf(decision: Decision): AuditIntent['policy'] {
     rules: [...decision.ruleIds],
     rationale: decision.reason,
     retention: retentionDefault,
+    observed: observedIn(decision),
   }
+}
+
+function observedIn({ observed }: Decision): AuditIntent['policy']['observed'] {
+  if (observed === undefined) return null
+  return { decision: observed.kind, rules: [...observed.ruleIds], rationale: observed.reason }
 }
 
 type Caller = Pick<AuditIntent, 'usid' | 'wsid' | 'asid' | 'msid' | 'sub' | 'wallet_id' | 'act' | 'proof'>

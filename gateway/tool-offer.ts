@@ -2,8 +2,8 @@
 // filtered by the same decision that a call meets.
 import type { ToolUpstreams } from '../clients/tools.ts'
 import { toolListCacheMs } from '../domain/limits.ts'
-import { decide } from '../domain/policy/combine.ts'
-import type { Principal } from '../domain/principal.ts'
+import { decide, type PolicySet } from '../domain/policy/combine.ts'
+import type { Question } from '../domain/policy/rule.ts'
 import { classifyTool, exposedToolName, type EffectClass } from '../domain/tool.ts'
 import type { ModelTool } from '../schemas/model.ts'
 import type { ToolDescription } from '../schemas/tool.ts'
@@ -12,13 +12,12 @@ import type { PolicySource } from './ports.ts'
 
 export type KnownTool = ToolDescription & { readonly effectClass: EffectClass }
 
+/** Who looks at a list, and in which session. */
+export type Viewer = Pick<Question, 'principal' | 'session'>
+
 export type ToolOffer = {
-  /** Tools of the servers that the principal may be shown, in a fixed order. A server that is down hides only itself. */
-  readonly offered: (
-    principal: Principal,
-    servers: readonly string[],
-    signal: AbortSignal,
-  ) => Promise<readonly ModelTool[]>
+  /** Tools of the servers that the viewer may be shown, in a fixed order. A server that is down hides only itself. */
+  readonly offered: (viewer: Viewer, servers: readonly string[], signal: AbortSignal) => Promise<readonly ModelTool[]>
   /** The tool as its server lists it now; undefined when it does not. */
   readonly find: (server: string, tool: string, signal: AbortSignal) => Promise<KnownTool | undefined>
 }
@@ -40,7 +39,7 @@ export function createToolOffer(deps: ToolOfferDeps): ToolOffer {
     return tools
   }
   return {
-    async offered(principal, servers, signal) {
+    async offered(viewer, servers, signal) {
       const lists = await Promise.all(
         servers.map((server) =>
           listed(server, signal).catch((error: unknown) => {
@@ -50,14 +49,11 @@ export function createToolOffer(deps: ToolOfferDeps): ToolOffer {
           }),
         ),
       )
-      return lists
-        .flat()
-        .filter((tool) => isShown(deps.policy, principal, tool))
-        .map((tool) => ({
-          name: exposedToolName(tool.server, tool.name),
-          description: tool.description,
-          inputSchema: tool.inputSchema,
-        }))
+      return shownTools(deps.policy.current(), viewer, lists.flat()).map((tool) => ({
+        name: exposedToolName(tool.server, tool.name),
+        description: tool.description,
+        inputSchema: tool.inputSchema,
+      }))
     },
     async find(server, tool, signal) {
       if (!deps.tools.servers().includes(server)) return undefined
@@ -70,19 +66,23 @@ function judge({ classes }: ToolOfferDeps, tool: ToolDescription): KnownTool {
   return { ...tool, effectClass: classifyTool(tool.name, classes[`${tool.server}/${tool.name}`], tool.hints) }
 }
 
-function isShown(policy: PolicySource, principal: Principal, tool: KnownTool): boolean {
-  const resource = {
-    kind: 'tool',
-    name: `${tool.server}/${tool.name}`,
-    effectClass: tool.effectClass,
-    owner: principal.wallet,
-  } as const
-  const question = {
+/** Tools that the policy does not refuse outright: what is allowed, and what only waits for a person or a proof. */
+export function shownTools(policy: PolicySet, viewer: Viewer, tools: readonly KnownTool[]): KnownTool[] {
+  return tools.filter((tool) => decide(policy, listQuestion(viewer, tool)).kind !== 'deny')
+}
+
+/** The question that a list asks of each tool. It is the caller's own list: the tools serve the one who looks. */
+export function listQuestion({ principal, session }: Viewer, tool: KnownTool): Question {
+  return {
     principal,
-    session: null,
+    session,
     action: 'tool.list',
-    resource,
+    resource: {
+      kind: 'tool',
+      name: `${tool.server}/${tool.name}`,
+      effectClass: tool.effectClass,
+      owner: principal.wallet,
+    },
     facts: { phase: 'list', arguments: null },
-  } as const
-  return decide(policy.current(), question).kind === 'allow'
+  }
 }

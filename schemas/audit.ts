@@ -24,6 +24,11 @@ const Policy = z.strictObject({
   rationale: z.string(),
   /** Null in records of the first form. */
   retention: z.enum(retentionClasses).nullable(),
+  /** What the rules under observation would have made of it; null when the same, absent in older records. */
+  observed: z
+    .strictObject({ decision: z.enum(['allow', 'deny', 'require']), rules: z.array(z.string()), rationale: z.string() })
+    .nullable()
+    .optional(),
 })
 
 const Proof = z.strictObject({
