@@ -10,7 +10,7 @@ import type { EffectClass } from '../../domain/tool.ts'
 import type { AuditSealer } from '../../gateway/audit-sealer.ts'
 import type { Call, Pipeline } from '../../gateway/call.ts'
 import { createEpochs, type LiveEpochs } from '../../gateway/epochs.ts'
-import type { HoldOrder } from '../../gateway/ports.ts'
+import type { HoldOrder, PolicySource } from '../../gateway/ports.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
 import { createSigningKeys, type SigningKeys } from '../../gateway/signing-keys.ts'
 import { AuditRecord } from '../../schemas/audit.ts'
@@ -35,6 +35,8 @@ export async function openGateway(
   database: TestDatabase,
   options: {
     readonly policy?: PolicySet
+    /** Followed instead of `policy`. */
+    readonly source?: PolicySource
     readonly epochs?: LiveEpochs
     readonly masterKey?: Uint8Array
     readonly spool?: { readonly folder?: string; readonly bytesMax?: number; readonly fileBytesMax?: number }
@@ -50,7 +52,7 @@ export async function openGateway(
   const faults: unknown[] = []
   const log = { error: (fault: unknown) => void faults.push(fault) }
   const evidence = await openTestEvidence({ pool, url, keys, log, ...options.spool })
-  const policy = { current: () => options.policy ?? policyOf(allowAll) }
+  const policy = options.source ?? { current: () => options.policy ?? policyOf(allowAll) }
   const events = { decisionMade: () => undefined }
   const pipeline = createPipeline({
     pool,
