@@ -80,23 +80,6 @@ test('refuses what a rule denies, and records the rule', async () => {
   expect(await attemptsOf(person)).toEqual([])
 })
 
-test('what rules under observation would have done is recorded, and nothing follows', async () => {
-  const watched = { ...ruleOf('watched', { kind: 'deny', hard: false }), mode: 'observe' as const }
-  await using lenient = await openGateway(database, { policy: policyOf(allowAll, watched) })
-  const person = await createPerson(database.pool)
-  expect(await lenient.pipeline.run(toolCall(person, 'read'), async () => ({ value: 1 }))).toMatchObject({
-    kind: 'done',
-  })
-  await using strict = await openGateway(database, { policy: policyOf(allowAll) })
-  await strict.pipeline.run(toolCall(person, 'read'), async () => ({ value: 1 }))
-  const [would, same] = [(await sealed(person, lenient))[0], (await sealed(person, strict))[1]]
-  expect(would?.policy).toMatchObject({
-    ...{ decision: 'allow', rules: ['allow-all'] },
-    observed: { decision: 'deny', rules: ['watched'], rationale: 'The rule watched says so.' },
-  })
-  expect(same?.policy.observed).toBeNull()
-})
-
 test('holds what needs a person, and records that too', async () => {
   const policy = policyOf(allowAll, ruleOf('ask', { kind: 'require', requirement: 'approval' }, { actors: 'some' }))
   await using strict = await openGateway(database, { policy })

@@ -49,12 +49,12 @@ async function run(order: DeciderOrder): Promise<void> {
     const one = seen.get(key) ?? { epoch, kind, rules: ruleIds.join(), count: 0 }
     seen.set(key, { ...one, count: one.count + 1 })
   }
-  let stopping = false
-  process.once('message', () => (stopping = true))
+  const stopping = new AbortController()
+  process.once('message', () => stopping.abort())
   process.send?.('ready')
   const startedAt = performance.now()
   let made = 0
-  while (!stopping) {
+  while (!stopping.signal.aborted) {
     const due = Math.floor(((performance.now() - startedAt) / 1_000) * order.perSecond) - made
     const batch = Array.from({ length: Math.min(Math.max(due, 0), 50) }, decideOnce)
     made += Math.max(batch.length, due > 500 ? due - 500 : 0) // what a stopped process missed is not made up for
