@@ -2,7 +2,7 @@
 // filtered by the same decision that a call meets.
 import type { ToolUpstreams } from '../clients/tools.ts'
 import { toolListCacheMs } from '../domain/limits.ts'
-import { decide, type PolicySet } from '../domain/policy/combine.ts'
+import { refuses, type PolicySet } from '../domain/policy/combine.ts'
 import type { Question } from '../domain/policy/rule.ts'
 import { classifyTool, exposedToolName, type EffectClass } from '../domain/tool.ts'
 import type { ModelTool } from '../schemas/model.ts'
@@ -68,7 +68,7 @@ function judge({ classes }: ToolOfferDeps, tool: ToolDescription): KnownTool {
 
 /** Tools that the policy does not refuse outright: what is allowed, and what only waits for a person or a proof. */
 export function shownTools(policy: PolicySet, viewer: Viewer, tools: readonly KnownTool[]): KnownTool[] {
-  return tools.filter((tool) => decide(policy, listQuestion(viewer, tool)).kind !== 'deny')
+  return tools.filter((tool) => !refuses(policy, listQuestion(viewer, tool)))
 }
 
 /** The question that a list asks of each tool. It is the caller's own list: the tools serve the one who looks. */

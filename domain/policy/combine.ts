@@ -55,6 +55,13 @@ export function decide(policy: PolicySet, question: Question): Decision {
   return { ...decision, observed: { kind, ruleIds, reason } }
 }
 
+/** Whether `decide` would answer deny, without saying why: lists ask it of every tool. */
+export function refuses(policy: PolicySet, question: Question): boolean {
+  const findings = judge(candidates(policy.index, question), question)
+  const enforced = findings.every(isEnforced) ? findings : findings.filter(isEnforced)
+  return combine(enforced, question).kind === 'deny'
+}
+
 /** A rule that bears on a question: it matched, or its condition could not be evaluated. */
 export type Finding = { readonly rule: Rule; readonly error: boolean }
 
@@ -71,36 +78,40 @@ function judge(rules: readonly Rule[], question: Question): Finding[] {
 }
 
 function combine(findings: readonly Finding[], { principal }: Question): Verdict {
-  const rules = (wanted: (finding: Finding) => boolean) =>
-    findings
-      .filter(wanted)
-      .map(({ rule }) => rule)
-      .toSorted(byName)
-  const hard = rules(({ rule: { effect } }) => effect.kind === 'deny' && effect.hard)
+  const hard = pick(findings, ({ rule: { effect } }) => effect.kind === 'deny' && effect.hard)
   if (hard.length > 0) return { kind: 'deny', hard: true, rules: hard }
-  const denies = rules(({ rule, error }) => error || rule.effect.kind === 'deny')
+  const denies = pick(findings, ({ rule, error }) => error || rule.effect.kind === 'deny')
   if (denies.length > 0) return { kind: 'deny', hard: false, rules: denies }
-  const requires = rules(({ rule: { effect } }) => effect.kind === 'require' && !isMet(effect, principal.assurance))
+  const requires = pick(
+    findings,
+    ({ rule: { effect } }) => effect.kind === 'require' && !isMet(effect, principal.assurance),
+  )
   const strongest = requires.toSorted((a, b) => strengthOf(b.effect) - strengthOf(a.effect))
   const first = strongest[0]?.effect
   if (first?.kind === 'require') return { kind: 'require', requirement: first.requirement, rules: strongest }
-  const allows = rules(({ rule }) => rule.effect.kind === 'allow')
+  const allows = pick(findings, ({ rule }) => rule.effect.kind === 'allow')
   if (allows.length === 0) return { kind: 'deny', hard: false, rules: [] }
-  return { kind: 'allow', rules: allows, obligations: rules(({ rule }) => isObligation(rule.effect)) }
+  return { kind: 'allow', rules: allows, obligations: pick(findings, ({ rule }) => isObligation(rule.effect)) }
 }
 
+function pick(findings: readonly Finding[], wanted: (finding: Finding) => boolean): readonly Rule[] {
+  const rules: Rule[] = []
+  for (const finding of findings) if (wanted(finding)) rules.push(finding.rule)
+  return rules.length > 1 ? rules.toSorted(byName) : rules
+}
+
+// Written out: every call makes one, and a spread costs more than the rest of the decision.
 function toDecision(policy: PolicySet, verdict: Verdict): Decision {
   const first = verdict.rules[0]
-  const made: Made = {
-    policyId: first?.policyId ?? policy.policyId,
-    version: first?.version ?? policy.version,
-    epoch: policy.epoch,
-    ruleIds: verdict.rules.map((rule) => (rule.policyId === first?.policyId ? rule.id : `${rule.policyId}/${rule.id}`)),
-    reason: first?.reason ?? 'No rule allows this.',
-  }
-  if (verdict.kind === 'deny') return { ...made, kind: 'deny', hard: verdict.hard }
-  if (verdict.kind === 'require') return { ...made, kind: 'require', requirement: verdict.requirement }
-  return { ...made, kind: 'allow', obligations: obligationsOf(verdict.obligations) }
+  const policyId = first?.policyId ?? policy.policyId
+  const version = first?.version ?? policy.version
+  const { epoch } = policy
+  const ruleIds = verdict.rules.map((rule) => (rule.policyId === policyId ? rule.id : `${rule.policyId}/${rule.id}`))
+  const reason = first?.reason ?? 'No rule allows this.'
+  const { kind } = verdict
+  if (kind === 'deny') return { kind, policyId, version, epoch, ruleIds, reason, hard: verdict.hard }
+  if (kind === 'require') return { kind, policyId, version, epoch, ruleIds, reason, requirement: verdict.requirement }
+  return { kind, policyId, version, epoch, ruleIds, reason, obligations: obligationsOf(verdict.obligations) }
 }
 
 const isObligation = (effect: RuleEffect) => effect.kind === 'redact' || effect.kind === 'limit'

@@ -1,10 +1,15 @@
 // Rules found by what they are about: phase, then the narrowest of resource, tool, server, wallet, subject, tenant, agent,
 // role and scope. A question meets only the rules that could match it, so rules about other things cost nothing.
+import type { Principal } from '../principal.ts'
 import type { Phase, Question, Rule, RuleMatch } from './rule.ts'
 
 type Shelf = {
   readonly byKey: Map<string, Rule[]>
   readonly general: Rule[]
+  /** Whether rules stand below names of resources: what a principal alone does not find. */
+  hasResources: boolean
+  /** Rules that a principal finds whatever it asks for: lists ask about many tools. */
+  readonly found: WeakMap<Principal, readonly Rule[]>
 }
 
 export type RuleIndex = ReadonlyMap<Phase, Shelf>
@@ -22,8 +27,19 @@ export function indexRules(rules: readonly Rule[]): RuleIndex {
 export function candidates(index: RuleIndex, question: Question): readonly Rule[] {
   const shelf = index.get(question.facts.phase)
   if (shelf === undefined) return []
-  const found = keysOfQuestion(question).flatMap((key) => shelf.byKey.get(key) ?? [])
-  return found.length === 0 ? shelf.general : [...new Set([...shelf.general, ...found])]
+  const standing = foundByPrincipal(shelf, question.principal)
+  if (!shelf.hasResources) return standing
+  const found = keysOfResource(question.resource).flatMap((key) => shelf.byKey.get(key) ?? [])
+  return found.length === 0 ? standing : [...standing, ...found] // each rule stands below names of one condition only
+}
+
+function foundByPrincipal(shelf: Shelf, principal: Principal): readonly Rule[] {
+  const before = shelf.found.get(principal)
+  if (before) return before
+  const found = keysOfPrincipal(principal).flatMap((key) => shelf.byKey.get(key) ?? [])
+  const rules = found.length === 0 ? shelf.general : [...new Set([...shelf.general, ...found])]
+  shelf.found.set(principal, rules)
+  return rules
 }
 
 export function byName(a: Rule, b: Rule): number {
@@ -35,7 +51,7 @@ const compare = (a: string, b: string) => (a < b ? -1 : Number(a > b))
 function shelfOf(index: Map<Phase, Shelf>, phase: Phase): Shelf {
   const known = index.get(phase)
   if (known) return known
-  const shelf: Shelf = { byKey: new Map(), general: [] }
+  const shelf: Shelf = { byKey: new Map(), general: [], hasResources: false, found: new WeakMap() }
   index.set(phase, shelf)
   return shelf
 }
@@ -44,6 +60,7 @@ function file(shelf: Shelf, rule: Rule): void {
   const keys = keysOfRule(rule)
   if (keys === null) return void shelf.general.push(rule)
   for (const key of new Set(keys)) {
+    if (ofResources.test(key)) shelf.hasResources = true
     const rules = shelf.byKey.get(key)
     if (rules) rules.push(rule)
     else shelf.byKey.set(key, [rule])
@@ -92,12 +109,19 @@ function serversOf({ resources, tools }: RuleMatch): string[] | null {
 const prefixed = (kind: string, names: readonly string[] | undefined): string[] | null =>
   names === undefined ? null : names.map((name) => `${kind}:${name}`)
 
-function keysOfQuestion({ principal, resource }: Question): string[] {
+const ofResources = /^(?:exact|server|named):/
+
+function keysOfResource(resource: Question['resource']): string[] {
   const name = resource.name.toLowerCase()
   const cut = Math.max(0, name.indexOf('/'))
   return [
     `exact:${resource.kind}:${name}`,
     ...(resource.kind === 'tool' ? [`server:${name.slice(0, cut)}`, `named:${resource.name.slice(cut + 1)}`] : []),
+  ]
+}
+
+function keysOfPrincipal(principal: Principal): string[] {
+  return [
     `wallet:${principal.wallet}`,
     `subject:${principal.subject.id}`,
     `tenant:${principal.tenant}`,

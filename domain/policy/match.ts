@@ -36,12 +36,21 @@ const tests: Readonly<Record<keyof RuleMatch, Test>> = {
 }
 const names = Object.keys(tests) as (keyof RuleMatch)[]
 
+// Which conditions a rule has, in the order in which they are looked at.
+const known = new WeakMap<RuleMatch, readonly (keyof RuleMatch)[]>()
+
+function namesIn(match: RuleMatch): readonly (keyof RuleMatch)[] {
+  const before = known.get(match)
+  if (before) return before
+  const present = names.filter((name) => match[name] !== undefined)
+  known.set(match, present)
+  return present
+}
+
 /** The first condition that the question does not meet; null when it meets all. `phase` and `when` included. */
 export function firstMiss(rule: Rule, question: Question): keyof RuleMatch | 'phase' | 'when' | 'error' | null {
   if (!rule.phases.includes(question.facts.phase)) return 'phase'
-  for (const name of names) {
-    if (rule.match[name] !== undefined && !tests[name](rule.match, question)) return name
-  }
+  for (const name of namesIn(rule.match)) if (!tests[name](rule.match, question)) return name
   if (rule.when === undefined) return null
   const holds = rule.when.holds(question)
   if (holds === 'error') return 'error'

@@ -178,12 +178,25 @@ function slowestOf(meant: ReadonlyMap<number, Meant>, { firstAt }: DeciderReport
   return Math.max(0, ...waits)
 }
 
+// In pages: the whole chain in one statement is more than a statement may take.
+const pageRecords = 5_000
+
 async function recordsOf(pool: Pool, tenant: string): Promise<Decided[]> {
+  const all: Decided[] = []
+  for (let after = 0; ; after += pageRecords) {
+    const page = await pageOf(pool, tenant, after)
+    if (page.length === 0) return all
+    all.push(...page)
+  }
+}
+
+async function pageOf(pool: Pool, tenant: string, after: number): Promise<Decided[]> {
   const { rows } = await pool.query<{ epoch: bigint; kind: string; rules: string; count: bigint }>(
     `SELECT (p->>'epoch')::bigint AS epoch, p->>'decision' AS kind,
        (SELECT string_agg(r, ',') FROM jsonb_array_elements_text(p->'rules') r) AS rules, count(*) AS count
-     FROM audit_record, LATERAL (SELECT body::jsonb->'policy' AS p) x WHERE tenant = $1 GROUP BY 1, 2, 3`,
-    [tenant],
+     FROM audit_record, LATERAL (SELECT body::jsonb->'policy' AS p) x WHERE tenant = $1 AND seq > $2 AND seq <= $2 + $3
+     GROUP BY 1, 2, 3`,
+    [tenant, after, pageRecords],
   )
   return rows.map((row) => ({ ...row, epoch: Number(row.epoch), count: Number(row.count) }))
 }
