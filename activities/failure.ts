@@ -27,6 +27,7 @@ const verdicts: Record<ErrorCode, Verdict> = {
   'approval-required': 'final',
   revoked: 'final',
   'revocation-feed-stale': 'retryable', // the feed comes back by itself
+  'policy-stale': 'retryable', // refused before the effect
   'not-found': 'final',
   'session-limit': 'final',
   'session-draining': 'retryable',

@@ -51,6 +51,12 @@ export const problems = {
     wire: 'POLICY_REFUSED',
     details: ['rules', 'reason'],
   },
+  'policy-stale': {
+    status: 503,
+    title: 'Policies cannot be read right now.',
+    wire: 'UNAVAILABLE',
+    retryAfterSeconds: 2,
+  },
   'policy-invalid': {
     status: 400,
     title: 'The policy is not usable.',

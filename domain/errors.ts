@@ -23,6 +23,7 @@ export const errorCodes = [
   // What the caller may do.
   'permission-missing',
   'policy-refused',
+  'policy-stale',
   'policy-invalid',
   'policy-from-file',
   'policy-limit',

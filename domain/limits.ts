@@ -116,7 +116,7 @@ export const policyPatternCharsMax = 500 // of one RE2 pattern
 // Life of policies.
 export const policiesActiveMax = 200 // at once, of files and of the API; each is compiled in every process
 export const policyFeedHeartbeatMs = 400 // with a read and a compilation, live everywhere within a second
-export const policyFeedTimeoutMs = 2_000 // an older feed is said to be stale
+export const policyFeedTimeoutMs = 2_000 // an older feed refuses effects
 export const policyFilesLookMs = 300 // between looks at the files
 export const policyFaultsMax = 100 // named in one answer
 export const policyTestCasesMax = 1_000 // of one table

@@ -48,6 +48,7 @@ export type Answer<T> =
       readonly code: Extract<
         ErrorCode,
         | 'policy-refused'
+        | 'policy-stale'
         | 'revoked'
         | 'revocation-feed-stale'
         | 'evidence-unavailable'

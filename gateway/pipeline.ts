@@ -13,8 +13,8 @@ import type { Answer, Call, Effect, Pipeline } from './call.ts'
 import type { Recorder } from './ports.ts'
 import type { Held, Passage, PipelineDeps, Refusal, Refused, Step } from './passage.ts'
 
-const toEffect: readonly Step[] = [passGate, obeyDecision, trustFeedOfRead, trustSpool, admitEffect]
-const toAdmission: readonly Step[] = [passGate, obeyDecision, trustFeed, trustSpool]
+const toEffect: readonly Step[] = [passGate, obeyDecision, trustPolicy, trustFeedOfRead, trustSpool, admitEffect]
+const toAdmission: readonly Step[] = [passGate, obeyDecision, trustPolicy, trustFeed, trustSpool]
 
 export function createPipeline(deps: PipelineDeps): Pipeline {
   return {
@@ -96,6 +96,12 @@ async function obeyDecision(deps: PipelineDeps, passage: Passage): Promise<Passa
   }
   invariant(decision.obligations.length === 0, 'An allow carries no obligation that nobody fulfils.')
   return passage
+}
+
+// What an old policy allows, a newer one may refuse.
+async function trustPolicy(deps: PipelineDeps, passage: Passage): Promise<Passage | Refused> {
+  if (deps.policy.isFresh?.() ?? true) return passage
+  return refuse(deps, passage, { code: 'policy-stale', reason: 'Policies cannot be read right now.' })
 }
 
 async function trustFeed(deps: PipelineDeps, passage: Passage): Promise<Passage | Refused> {

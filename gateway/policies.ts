@@ -55,6 +55,7 @@ export async function createPolicies(deps: PoliciesDeps): Promise<LivePolicies> 
   return {
     current: () => follower.current() ?? first,
     state: follower.state,
+    isFresh: () => follower.state() !== 'stale',
     refresh: async () => void (await follower.look()),
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
@@ -72,8 +73,8 @@ function createFollower({ pool, compile, log }: PoliciesDeps) {
   let looking: Promise<PolicySet | undefined> | undefined
   let queued: Promise<PolicySet | undefined> | undefined
   const bound = { timeoutMs: policyFeedTimeoutMs }
-  const take = (active: ActivePolicies) => {
-    const next = compileSet(active, compiled, compile)
+  const take = async (active: ActivePolicies) => {
+    const next = await compileSet(active, compiled, compile)
     if ('faults' in next) {
       refused = active.epoch
       log.error({ epoch: active.epoch, faults: next.faults }, 'the new policies cannot be used; the old ones stay')
@@ -88,7 +89,7 @@ function createFollower({ pool, compile, log }: PoliciesDeps) {
     const epoch = await readPolicyEpoch(pool, bound)
     if (set === undefined || epoch > Math.max(set.epoch, refused)) {
       const active = await readActivePolicies(pool, bound)
-      if (active.epoch > (set?.epoch ?? -1)) take(active)
+      if (active.epoch > (set?.epoch ?? -1)) await take(active)
     }
     readAt = askedAt
     return set
@@ -126,12 +127,12 @@ type Compiled =
   | { readonly set: PolicySet; readonly compiled: ReadonlyMap<string, readonly Rule[]> }
   | { readonly faults: readonly string[] }
 
-// What is known from the set before is not compiled again. All or nothing.
-function compileSet(
+// What is known from the set before is not compiled again, and others get their turn between two policies. All or nothing.
+async function compileSet(
   { epoch, policies }: ActivePolicies,
   known: ReadonlyMap<string, readonly Rule[]>,
   compile: CompilePolicy,
-): Compiled {
+): Promise<Compiled> {
   const compiled = new Map<string, readonly Rule[]>()
   const faults: string[] = []
   for (const row of policies) {
@@ -139,6 +140,7 @@ function compileSet(
     const rules = known.get(key) ?? rulesOf(row, compile)
     if ('faults' in rules) faults.push(...rules.faults)
     else compiled.set(key, rules)
+    if (!known.has(key)) await new Promise((resolve) => setImmediate(resolve))
   }
   if (faults.length > 0) return { faults }
   const rules = [...compiled.values()].flat()

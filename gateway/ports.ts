@@ -13,7 +13,11 @@ export type Clock = () => Date
 export type Members = { readonly of: (wallet: string) => { readonly tenant: string; readonly roles: readonly Role[] } }
 
 /** The active policy; a new set replaces the old one whole. */
-export type PolicySource = { readonly current: () => PolicySet }
+export type PolicySource = {
+  readonly current: () => PolicySet
+  /** False when it was not looked at lately: a newer set may decide elsewhere. Absent for a set that never changes. */
+  readonly isFresh?: () => boolean
+}
 
 /** The replicated revocation set of this process. */
 export type Epochs = {

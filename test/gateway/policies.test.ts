@@ -10,7 +10,8 @@ import { compilePolicyText } from '../../workers/files.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { deafListener, policyText, until } from '../support/policy-texts.ts'
 import { decide } from '../../domain/policy/combine.ts'
-import { personWith, quiet, toolCall } from './fixture.ts'
+import { policyFeedTimeoutMs } from '../../domain/limits.ts'
+import { createPerson, openGateway, personWith, quiet, toolCall } from './fixture.ts'
 
 let database: TestDatabase
 const used: TestDatabase[] = []
@@ -157,6 +158,24 @@ test('without notifications, polling brings a new epoch within a second', async 
 test('where nothing is active, nothing is allowed', async () => {
   await using policies = await follow()
   expect(decide(policies.current(), asked())).toMatchObject({ kind: 'deny', policyId: 'installation', ruleIds: [] })
+})
+
+test('what was not read lately says so, and nothing is done by it', async () => {
+  await bring(file('a'))
+  let isDown = false
+  const query = (...args: Parameters<typeof database.pool.query>) =>
+    isDown ? Promise.reject(new Error('down')) : database.pool.query(...args)
+  await using policies = await follow({ pool: { query } as never, listener: deafListener })
+  await using gateway = await openGateway(database, { source: policies })
+  const act = () => gateway.pipeline.run(toolCall(principal, 'write'), async () => ({ value: 1 }))
+  const principal = await createPerson(database.pool)
+  expect(await act()).toMatchObject({ kind: 'done' })
+  isDown = true
+  await until(() => policies.state() === 'stale', policyFeedTimeoutMs + 500)
+  expect(await act()).toMatchObject({ kind: 'refused', code: 'policy-stale', decision: { epoch: 1 } })
+  isDown = false
+  await policies.refresh()
+  expect(await act()).toMatchObject({ kind: 'done' })
 })
 
 test('a set that one replica cannot compile leaves its old one, and the next good one replaces it', async () => {
