@@ -175,3 +175,8 @@ export const orphanEndedMs = 60_000 // after the end of its try; the worker that
 export const orphanStrayMs = 900_000 // a hold without a try: its transaction is over within 5 s
 export const orphanPageRows = 100
 export const upkeepPagesMax = 500 // of one workflow run
+
+// Rates and quotas
+export const meterAmountMax = 100_000_000 // units of a limit; its parts stay whole numbers
+export const quotaCountersMax = 100_000 // in the memory of one process: some 30 MB
+export const quotaConnectionsMax = 4 // beside the pool: a door takes while it holds a transaction
