@@ -47,6 +47,7 @@ const verdicts: Record<ErrorCode, Verdict> = {
   'scope-limit': 'final',
   'money-stopped': 'final', // until an operator has looked
   'rate-limited': 'retryable',
+  'quota-exceeded': 'final', // until midnight UTC
   'upstream-timeout': 'retryable',
   'upstream-unavailable': 'retryable',
   'upstream-rate-limited': 'retryable',

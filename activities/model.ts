@@ -5,10 +5,11 @@ import { insertMessage, lockTurn, readMessage, readTranscript, stepBeginning } f
 import { GatewayError, invariant, isErrorCode } from '../domain/errors.ts'
 import { heartbeatMs, historyBytesMax, historyMessagesMax } from '../domain/limits.ts'
 import { modelReservation, plans, rowsOf, type ModelPrice } from '../domain/pricing.ts'
+import { errorOf } from '../gateway/answer.ts'
 import type { Call, EffectResult } from '../gateway/call.ts'
 import { stepMeta } from '../gateway/hold-meta.ts'
 import type { Recorder } from '../gateway/ports.ts'
-import { tokensOfRequest } from '../gateway/token-bound.ts'
+import { tokensExpected, tokensOfRequest } from '../gateway/token-bound.ts'
 import { Blocks, type Block, type ModelRequest } from '../schemas/model.ts'
 import { turnStreamId } from '../workflows/contract.ts'
 import { fenceOf, readAnswer, type Answered } from './answer.ts'
@@ -59,8 +60,7 @@ async function callModel(deps: ActivityDeps, ref: StepRef): Promise<ModelOutcome
     const order = { ref, facts, request, hold }
     if (context.info.attempt > 1) await announceRestart(deps, ref)
     const answer = await deps.pipeline.run(callOf(deps, order), (effect) => answerOnce(deps, { ...order, ...effect }))
-    if (answer.kind === 'held') throw new GatewayError('approval-required', answer.decision.reason)
-    if (answer.kind === 'refused') throw new GatewayError(answer.code, answer.reason)
+    if (answer.kind !== 'done') throw errorOf(answer)
     deps.crashPoint('model-after-record')
     return outcomeOf(answer.value.blocks)
   } finally {
@@ -132,6 +132,7 @@ function callOf(deps: ActivityDeps, { ref, facts, request, hold }: Order): Call 
     effectKey: `${ref.turnId}:m${ref.step}`,
     attempt: Context.current().info.attempt,
     turn: ref,
+    tokens: tokensExpected(request),
     hold: {
       ...hold,
       revenue: 2,

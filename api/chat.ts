@@ -18,6 +18,7 @@ import { AfterSeq, CancelAccepted, ChatRequest, IdempotencyKey, StreamQuery, Tur
 import { ScopeQuery } from '../schemas/runtime-scope.ts'
 import { SessionParams } from '../schemas/session.ts'
 import type { Events } from '../telemetry/events.ts'
+import { meterHeaders } from './meter-headers.ts'
 import { route, type Route } from './route.ts'
 import { openEvents, type EventSocket } from './sse.ts'
 
@@ -58,7 +59,7 @@ function postRoute(deps: ChatRoutesDeps, viewers: Viewers): Route {
       const runtimeScopeId = await scopeOfRequest(deps.pool, principal, scopeId)
       const order = { principal, agent, session, content, model: body.model, idempotencyKey, runtimeScopeId }
       const turn = await openTurn(deps, order)
-      const headers = { 'x-turn-id': turn.turnId, 'x-dedupe': dedupeWords[turn.dedupe] }
+      const headers = { 'x-turn-id': turn.turnId, 'x-dedupe': dedupeWords[turn.dedupe], ...meterHeaders(turn.signs) }
       const view = { sessionId: session.id, turnId: turn.turnId, after: 0n, principal, left, headers, posted: turn }
       return {
         stream: (response) => viewers.during(turn.turnId, () => stream(deps, response, view)),

@@ -132,7 +132,20 @@ export const problems = {
     wire: 'MONEY_STOPPED',
     retryAfterSeconds: 60,
   },
-  'rate-limited': { status: 429, title: 'Too many requests.', wire: 'RATE_LIMITED', retryAfterSeconds: 1 },
+  'rate-limited': {
+    status: 429,
+    title: 'Too many requests.',
+    wire: 'RATE_LIMITED',
+    retryAfterSeconds: 1,
+    details: ['meter', 'remaining', 'resetAt'],
+  },
+  'quota-exceeded': {
+    status: 429,
+    title: 'The quota of this day is used up.',
+    wire: 'QUOTA_EXCEEDED',
+    retryAfterSeconds: 60,
+    details: ['meter', 'remaining', 'resetAt'],
+  },
   'upstream-timeout': { status: 504, title: 'The upstream did not answer in time.', wire: 'UPSTREAM_TIMEOUT' },
   'upstream-unavailable': { status: 502, title: 'The upstream is not available.', wire: 'UPSTREAM_UNAVAILABLE' },
   'upstream-rate-limited': {

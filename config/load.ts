@@ -48,6 +48,7 @@ export const Environment = z.object({
       .transform(Number),
     '0',
   ),
+  GATEHOUSE_QUOTAS: withDefault(z.enum(['postgres', 'memory']), 'postgres'),
   GATEHOUSE_MASTER_KEY: optional(z.string().regex(/^[0-9a-f]{64}$/i, 'must be 64 hexadecimal digits (32 bytes)')),
   GATEHOUSE_MODEL_URL: optional(url(['http:', 'https:'])),
   GATEHOUSE_TOOLS_URL: optional(url(['http:', 'https:'])),
@@ -68,6 +69,8 @@ export type Config = {
   readonly publicUrl: string | undefined
   /** Reverse proxies in front, each of which appends to X-Forwarded-For. */
   readonly proxies: number
+  /** Where rates and quotas are counted: for all replicas, or by each process for itself. */
+  readonly quotas: 'postgres' | 'memory'
   readonly stateDir: string
   readonly roles: readonly Role[]
   readonly temporal: {
@@ -135,6 +138,7 @@ function toConfig(values: z.output<typeof Environment>): Config {
     port: values.GATEHOUSE_PORT,
     publicUrl: values.GATEHOUSE_PUBLIC_URL,
     proxies: values.GATEHOUSE_PROXIES,
+    quotas: values.GATEHOUSE_QUOTAS,
     stateDir: values.GATEHOUSE_STATE_DIR,
     roles: values.GATEHOUSE_ROLES,
     temporal: {

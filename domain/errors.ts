@@ -48,6 +48,7 @@ export const errorCodes = [
   'scope-limit',
   'money-stopped',
   'rate-limited',
+  'quota-exceeded',
   // The outside world.
   'upstream-timeout',
   'upstream-unavailable',

@@ -7,6 +7,7 @@ import { dropOldKeys, staleTries } from '../db/turn.ts'
 import { endTry } from '../db/turn-step.ts'
 import { toError } from '../domain/errors.ts'
 import { idempotencyKeySecondsMax, turnSubmittedSweepMs, turnSweepEveryMs } from '../domain/limits.ts'
+import type { QuotaStore } from './ports.ts'
 
 const rowsMax = 100
 
@@ -23,16 +24,18 @@ export async function sweepTurns(pool: Pool, olderMs = turnSubmittedSweepMs): Pr
 
 export type TurnSweepDeps = {
   readonly pool: Pool
+  readonly quota: Pick<QuotaStore, 'purge'>
   readonly onFault: (error: Error) => void
   readonly everyMs?: number
 }
 
 /** Sweeps every few seconds until disposed; several processes may do so at once. */
-export function createTurnSweep({ pool, onFault, everyMs = turnSweepEveryMs }: TurnSweepDeps): AsyncDisposable {
+export function createTurnSweep({ pool, quota, onFault, everyMs = turnSweepEveryMs }: TurnSweepDeps): AsyncDisposable {
   let running: Promise<void> | undefined
   const pass = async () => {
     await sweepTurns(pool)
     await purgeDeleted(pool)
+    await quota.purge()
     await dropOldKeys(pool, { olderSeconds: idempotencyKeySecondsMax, limit: rowsMax })
   }
   const timer = setInterval(() => {

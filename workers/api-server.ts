@@ -96,9 +96,9 @@ async function routeDeps({ services, durable, config, tools }: Parts): Promise<R
   }
 }
 
-function startSweeps({ pool, clock }: Services, log: Logger): () => Promise<void> {
+function startSweeps({ pool, quota, clock }: Services, log: Logger): () => Promise<void> {
   const onFault = (error: Error) => log.warn({ err: error }, 'a sweep failed')
-  const turns = createTurnSweep({ pool, onFault })
+  const turns = createTurnSweep({ pool, quota, onFault })
   const timer = setInterval(
     () => void sweepIdentity(pool, clock()).catch((error: unknown) => onFault(toError(error))),
     sweepMs,

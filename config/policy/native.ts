@@ -1,7 +1,7 @@
 // Our own policy form: YAML rules compiled into the one rule form. All faults of a file are reported at once, each with
 // the file, the line, the rule and the field.
 import { z } from 'zod'
-import { policyConditionCharsMax, policyRulesMax } from '../../domain/limits.ts'
+import { meterAmountMax, policyConditionCharsMax, policyRulesMax } from '../../domain/limits.ts'
 import {
   actions,
   meters,
@@ -32,10 +32,12 @@ const ToolReference = z.string().transform((text, context) => {
   return z.NEVER
 })
 
+// Thousandths stay exact in the counters.
+const Amount = z.number().positive().max(meterAmountMax).multipleOf(0.001)
 const Limit = z.strictObject({
   meter: z.enum(meters),
-  amount: z.number().positive(),
-  burst: z.number().positive().optional(),
+  amount: Amount,
+  burst: Amount.optional(),
   per: z.enum(['tenant-tool', 'human', 'wallet', 'tenant']).default('human'),
   rank: z.enum(['tool', 'plan', 'default']).default('default'),
 })

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { connectLedgerFacts } from '../support/ledger-facts.ts'
 import { expectGolden } from '../support/golden.ts'
 import { startInstallation, type Installation } from '../support/installation.ts'
+import { useUp } from '../support/quota-facts.ts'
 import { signIn, type Person } from '../support/person.ts'
 import { readFileSync } from 'node:fs'
 
@@ -69,6 +70,17 @@ test('2 token-message and create-token', async () => {
   await expectGolden(
     '2-create-token',
     await post('/api/auth/create-token', { walletAddress: account.address, signature, expiresAt, permissions }),
+  )
+})
+
+test('14 a rate that is used up', async () => {
+  await using database = await connectLedgerFacts((await house.run()).databaseUrl)
+  const busy = await signIn(base)
+  await useUp(database, `requests-per-minute|human:${busy.address.toLowerCase()}|chat.submit`, 700)
+  const theirs = await busy.openSession()
+  await expectGolden(
+    '14-chat-rate-limited',
+    await busy.call('POST', `/agents/assistant/sessions/${theirs}/chat`, { message: 'hello' }),
   )
 })
 

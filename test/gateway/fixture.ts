@@ -10,7 +10,8 @@ import type { EffectClass } from '../../domain/tool.ts'
 import type { AuditSealer } from '../../gateway/audit-sealer.ts'
 import type { Call, Pipeline } from '../../gateway/call.ts'
 import { createEpochs, type LiveEpochs } from '../../gateway/epochs.ts'
-import type { HoldOrder } from '../../gateway/ports.ts'
+import type { HoldOrder, QuotaStore } from '../../gateway/ports.ts'
+import { createMemoryQuota } from '../../gateway/quota-memory.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
 import { createSigningKeys, type SigningKeys } from '../../gateway/signing-keys.ts'
 import { AuditRecord } from '../../schemas/audit.ts'
@@ -37,6 +38,7 @@ export async function openGateway(
     readonly policy?: PolicySet
     readonly epochs?: LiveEpochs
     readonly masterKey?: Uint8Array
+    readonly quota?: QuotaStore
     readonly spool?: { readonly folder?: string; readonly bytesMax?: number; readonly fileBytesMax?: number }
   } = {},
 ): Promise<Gateway> {
@@ -52,11 +54,13 @@ export async function openGateway(
   const evidence = await openTestEvidence({ pool, url, keys, log, ...options.spool })
   const policy = { current: () => options.policy ?? policyOf(allowAll) }
   const events = { decisionMade: () => undefined }
+  const quota = options.quota ?? createMemoryQuota()
   const pipeline = createPipeline({
     pool,
     epochs,
     policy,
     evidence,
+    quota,
     events,
     spanIds: () => ({ traceId: 'ab'.repeat(16), spanId: 'cd'.repeat(8) }),
   })

@@ -16,6 +16,7 @@ import { createListener } from '../../db/pool.ts'
 import { createTokenBus } from '../../db/token-bus.ts'
 import { createAgentCatalogue } from '../../gateway/agents.ts'
 import { createEpochs, type LiveEpochs } from '../../gateway/epochs.ts'
+import { createMemoryQuota } from '../../gateway/quota-memory.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
 import { createSigningKeys } from '../../gateway/signing-keys.ts'
 import { createEvents } from '../../telemetry/events.ts'
@@ -64,7 +65,8 @@ export async function startTestApi(): Promise<TestApi> {
   const policy = { current: () => policySet }
   const roles: TestApi['roles'] = new Map()
   const members = { of: (wallet: string) => roles.get(wallet) ?? { tenant: wallet, roles: ['owner' as const] } }
-  const pipeline = createPipeline({ pool, epochs, policy, evidence, events, spanIds: () => null })
+  const quota = createMemoryQuota()
+  const pipeline = createPipeline({ pool, epochs, policy, evidence, quota, events, spanIds: () => null })
   const temporal: TestApi['temporal'] = { answer: async () => ({ kind: 'accepted' }), submitted: 0 }
   const durable = {
     submitTurn: () => {

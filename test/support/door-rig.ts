@@ -19,6 +19,7 @@ import { createSeal } from '../../crypto/seal.ts'
 import type { SessionRow } from '../../db/chat-session.ts'
 import { insertNode, openWallet } from '../../db/identity.ts'
 import { createListener, createPool, type Pool } from '../../db/pool.ts'
+import { createPostgresQuota } from '../../db/quota.ts'
 import { createTokenBus, type PostgresTokenBus } from '../../db/token-bus.ts'
 import { GatewayError } from '../../domain/errors.ts'
 import type { Principal } from '../../domain/principal.ts'
@@ -95,7 +96,9 @@ export async function createDoorRig(): Promise<DoorRig> {
   const metrics = createMetrics()
   const events = createEvents(log, metrics)
   const policy = { current: () => policySet }
-  const pipeline = createPipeline({ pool, epochs, policy, evidence, events, spanIds: () => null })
+  const quotaPool = createPool({ url: database.url, connectionsMax: 2 })
+  const quota = createPostgresQuota(quotaPool)
+  const pipeline = createPipeline({ pool, epochs, policy, evidence, quota, events, spanIds: () => null })
   const bus = createTokenBus({ pool, listener, onFault: () => undefined })
   const ledger = await connectLedgerFacts(database.url)
   const agents = await readAgents()
@@ -169,6 +172,7 @@ export async function createDoorRig(): Promise<DoorRig> {
       await evidence[Symbol.asyncDispose]()
       await epochs[Symbol.asyncDispose]()
       await ledger[Symbol.asyncDispose]()
+      await quotaPool.end()
       await pool.end()
       await database[Symbol.asyncDispose]()
     },

@@ -15,7 +15,17 @@ const kept = [
   'x-dedupe',
   'access-control-allow-origin',
 ]
-const present = ['x-request-id', 'x-trace-id', 'x-span-id', 'x-turn-id', 'retry-after', 'set-cookie']
+const present = [
+  'x-request-id',
+  'x-trace-id',
+  'x-span-id',
+  'x-turn-id',
+  'retry-after',
+  'set-cookie',
+  'x-rate-remaining',
+  'x-quota-remaining',
+  'x-quota-reset-at',
+]
 
 /** Compares a raw reply with the golden file of the case. */
 export async function expectGolden(name: string, reply: Response): Promise<void> {
