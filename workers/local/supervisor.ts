@@ -9,6 +9,7 @@ import { parseTemporalSettings } from '../../config/temporal.ts'
 import { prepare } from '../prepare.ts'
 import { startChild, type ManagedChild } from './child.ts'
 import { prepareDemo } from './demo.ts'
+import type { Part } from './parts.ts'
 import { takePort } from './ports.ts'
 import { keepRunFile, removeRunFile, type KeptRunFile, type RunFile } from './run-file.ts'
 import { databaseOf, endLeftovers, temporalOf, type Database, type Durable } from './servers.ts'
@@ -22,11 +23,14 @@ export type SupervisorOptions = {
   readonly apiReplicas: number
   readonly durableReplicas: number
   readonly say: (line: string) => void
+  /** Aborted before everything is ready: what had started is stopped and the reason thrown. Later it means nothing. */
+  readonly signal: AbortSignal
 }
 
 export type Supervised = {
   readonly run: () => RunFile
-  readonly restart: (kind: 'api' | 'durable') => Promise<void>
+  /** Resolves when the old processes are gone; the new ones follow by themselves. */
+  readonly restart: (parts: readonly Part[]) => Promise<void>
   readonly stop: () => Promise<void>
 }
 
@@ -53,7 +57,7 @@ export async function supervise(options: SupervisorOptions): Promise<Supervised>
 type Stops = (() => Promise<void>)[]
 
 async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Promise<void>): Promise<Supervised> {
-  const { config, stateDir } = options
+  const { config, stateDir, signal } = options
   await removeRunFile(stateDir)
   await endLeftovers(stateDir)
   const ports = await choosePorts(options)
@@ -70,6 +74,8 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
       cwd: root,
       logFile: join(stateDir, 'logs', `${name}.log`),
       onReplaced: replaced,
+      onFailed: (error) => options.say(error.message),
+      signal,
     })
   const shared = sharedEnvironment(options, ports)
   const double = async (name: string, entry: string) => {
@@ -83,8 +89,10 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
     config.model.kind === 'scripted' ? double('model', 'local/scripted-model') : undefined,
     double('tools', 'local/tool-server'),
   ])
+  signal.throwIfAborted()
   const { namespace } = config.temporal
   await prepare({ databaseUrl: postgres.url, temporal: { address: temporal.address, namespace }, say: options.say })
+  signal.throwIfAborted()
   const demo = config.environment === 'development' ? await prepareDemo(stateDir) : []
   const environment = {
     ...shared,
@@ -103,10 +111,14 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
   await file.write()
   return {
     run: file.current,
-    restart: async (kind) =>
-      void (await Promise.all((kind === 'api' ? apis : durables).map((child) => child.restart()))),
+    restart: (parts) =>
+      restartAll({ api: apis, durable: durables, model: scripted ? [scripted] : [], tools: [tools] }, parts),
     stop,
   }
+}
+
+async function restartAll(children: Record<Part, readonly ManagedChild[]>, parts: readonly Part[]): Promise<void> {
+  await Promise.all(parts.flatMap((part) => children[part]).map((child) => child.restart()))
 }
 
 type Start = (name: string, entry: string, env: Environment) => Promise<ManagedChild>
