@@ -1,6 +1,5 @@
 // `npm run dev`: everything, and what changed is restarted: the API for doors, the workers for durable code, both for
 // what they share, each double for itself.
-import { migrate } from '../db/migrate.ts'
 import { toError } from '../domain/errors.ts'
 import { root } from './files.ts'
 import { followChanges } from './local/changes.ts'
@@ -31,7 +30,7 @@ async function takeIn(paths: readonly string[], supervised: Supervised, say: Say
   const touched = touchedBy(paths)
   if (touched.has('supervisor')) say('Changed: what starts everything. Only a new `npm run dev` takes that in.')
   if (touched.has('database')) {
-    const applied = await migrate(supervised.run().databaseUrl)
+    const applied = await supervised.migrate()
     say(applied.length === 0 ? 'The database is up to date.' : `Applied ${applied.join(', ')}.`)
   }
   const parts = [...touched].filter((part): part is Part => part !== 'database' && part !== 'supervisor')

@@ -30,7 +30,8 @@ export async function endLeftovers(stateDir: string): Promise<void> {
   await rm(file, { force: true })
 }
 
-export type Database = { readonly url: string; readonly pid: () => number | null }
+/** `isOurs`: embedded, `url` is its owner's; else as it was given. */
+export type Database = { readonly url: string; readonly isOurs: boolean; readonly pid: () => number | null }
 export type Keeping = { readonly stops: (() => Promise<void>)[]; readonly replaced: () => void }
 
 /** The given database, else the embedded one, kept running. */
@@ -39,13 +40,13 @@ export async function databaseOf(
   { stops, replaced }: Keeping,
 ): Promise<Database> {
   const given = config.secrets.databaseUrl?.reveal()
-  if (given !== undefined) return { url: given, pid: () => null }
+  if (given !== undefined) return { url: given, isOurs: false, pid: () => null }
   const start = () => startPostgres({ stateDir })
   const server = await start()
   if (server.adopted) say('Took over the Postgres that an earlier start left behind.')
   const kept = keepRunning(server, { name: 'Postgres', start, onReplaced: replaced, say })
   stops.push(kept.stop)
-  return { url: server.url, pid: () => kept.current().pid }
+  return { url: server.url, isOurs: true, pid: () => kept.current().pid }
 }
 
 export type Durable = { readonly address: string; readonly uiUrl: string | null; readonly pid: () => number | null }
