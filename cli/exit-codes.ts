@@ -48,7 +48,7 @@ export function exitCodeOf(error: unknown): number {
   if (error instanceof NotSignedInError) return exitCodes.notSignedIn
   if (!(error instanceof GatehouseError)) return exitCodes.unexpected
   if (error.code === 'REPLY_INVALID') return exitCodes.unexpected
-  if (error.code === 'DOMAIN_MISMATCH') return exitCodes.refused
+  if (error.code === 'DOMAIN_MISMATCH' || error.code === 'STATEMENT_MISMATCH') return exitCodes.refused
   if (error.status === 0 || error.status >= 500) return exitCodes.server
   return byStatus[error.status] ?? exitCodes.unexpected
 }
