@@ -67,7 +67,7 @@ type Serving = Exchange & {
 // All routes of one path: the method picks one; another method is 405 and never executed.
 async function servePath(deps: AppDeps, routes: readonly Route[], { request, response }: Exchange): Promise<void> {
   const method = request.method.toLowerCase()
-  const route = routes.find((candidate) => candidate.method === method)
+  const route = routes.find((candidate) => methodsOf(candidate).includes(method))
   const cors = routes.some((candidate) => candidate.cors === 'temporal-ui')
   const family = route?.family ?? routes[0]?.family ?? 'wallet'
   const serving: Serving = {
@@ -82,11 +82,16 @@ async function servePath(deps: AppDeps, routes: readonly Route[], { request, res
   await serve(serving, async (ids) => {
     if (cors && method === 'options') return preflight(request)
     if (!route) {
-      response.setHeader('allow', routes.map((each) => each.method.toUpperCase()).join(', '))
+      response.setHeader('allow', routes.flatMap(methodsOf).join(', ').toUpperCase())
       throw new GatewayError('method-not-allowed', 'The method is not allowed here.')
     }
     return handle(deps, { route, request, response, ids })
   })
+}
+
+// RFC 9110 §9.3.2: HEAD is GET without the content, which Node leaves out by itself.
+function methodsOf({ method, once }: Route): readonly string[] {
+  return method === 'get' && once !== true ? ['get', 'head'] : [method]
 }
 
 function preflight(request: Request): Reply {
@@ -196,7 +201,7 @@ async function serve(serving: Serving, work: (ids: RequestIds) => Promise<Reply>
     checkDoor(request, deps.door, serving.cors)
     if (serving.cors) allowTemporalUi(deps.door, response)
     const reply = await deps.trace(serving.label ?? 'unknown route', ids, async () => work(ids))
-    if ('stream' in reply) await reply.stream(response)
+    if ('stream' in reply) await (request.method === 'HEAD' ? headOfStream(response) : reply.stream(response))
     else send(response, reply)
   } catch (thrown) {
     refuse(serving, thrown, ids)
@@ -214,6 +219,11 @@ function allowTemporalUi(door: DoorFacts, response: Response): void {
   response.setHeader('access-control-allow-origin', door.temporalUiOrigin)
   response.setHeader('access-control-allow-credentials', 'true')
   response.setHeader('vary', 'origin')
+}
+
+// Nothing is followed for somebody who will not read.
+async function headOfStream(response: Response): Promise<void> {
+  response.status(200).setHeader('content-type', 'text/event-stream; charset=utf-8').end()
 }
 
 function send(response: Response, reply: Extract<Reply, { status: number }>): void {

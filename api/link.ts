@@ -49,6 +49,7 @@ function useRoute({ pool, clock, temporalUiUrl }: LinkDeps, links: SignInLinks):
     path: '/auth/link/:code',
     family: 'wallet',
     summary: 'Signs the browser in, once.',
+    once: true,
     guard: { kind: 'public', because: 'The code is the credential.' },
     params: LinkParams,
     responses: { 302: null },

@@ -58,6 +58,8 @@ export type RouteSpec<G extends Guard, P extends z.ZodType, Q extends z.ZodType,
   readonly cors?: 'temporal-ui'
   /** The credential may come as the dashboard's cookie. */
   readonly cookie?: true
+  /** A GET that changes something: it has no HEAD beside it, which must be safe (RFC 9110 §9.2.1). */
+  readonly once?: true
   /** Parameters that name an object of a wallet; the isolation test walks over them. */
   readonly owns?: readonly string[]
   readonly handle: (

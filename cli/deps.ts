@@ -20,10 +20,12 @@ export type CliDeps = {
   readonly version: string
   /** A path as it is found from any folder. */
   readonly absolute: (path: string) => string
-  /** Undefined when the file does not exist. */
+  /** Undefined when the file does not exist. Throws FileError, as everything here that touches files. */
   readonly readFile: (path: string) => Promise<PrivateFile | undefined>
   /** Replaces the file in one step, readable by its owner alone; makes its folders. */
   readonly writePrivateFile: (path: string, text: string) => Promise<void>
+  /** Runs `work` while no other command of this person does the same. */
+  readonly alone: <T>(work: () => Promise<T>) => Promise<T>
   readonly signerFromKey: (key: `0x${string}`) => Signer
   readonly newKey: () => `0x${string}`
   /** Whether a person looks at `out`: colours. */

@@ -5,7 +5,7 @@ import { auth } from './auth.ts'
 import { budget } from './budget.ts'
 import { chat } from './chat.ts'
 import type { CliDeps, Command } from './deps.ts'
-import { exitCodeOf, exitCodes, NotSignedInError, UsageError } from './exit-codes.ts'
+import { exitCodeOf, exitCodes, FileError, NotSignedInError, UsageError } from './exit-codes.ts'
 import { link } from './link.ts'
 import { login } from './login.ts'
 import { printNote } from './output.ts'
@@ -95,6 +95,7 @@ function publicFacts({ code, status, requestId, retryAfterSeconds, details }: Ga
 
 function wordOf(error: unknown): string {
   if (error instanceof UsageError) return 'USAGE'
+  if (error instanceof FileError) return 'FILE'
   return error instanceof NotSignedInError ? 'NOT_SIGNED_IN' : 'UNEXPECTED'
 }
 

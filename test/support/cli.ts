@@ -38,6 +38,7 @@ export function createDesk(): Desk {
           return text === undefined ? undefined : { text, exposed: exposed.has(path) }
         },
         writePrivateFile: async (path, text) => void files.set(path, text),
+        alone: (work) => work(),
         signerFromKey: (key) => {
           const account = privateKeyToAccount(key)
           return { address: account.address, signMessage: (text) => account.signMessage({ message: text }) }

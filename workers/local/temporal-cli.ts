@@ -19,6 +19,8 @@ export type FindOptions = {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** One line of progress for a person. */
   readonly say: (line: string) => void
+  /** Ends a wait or a build. */
+  readonly signal?: AbortSignal
   /** How the vendor's binary is fetched; the SDK's own way when absent. Answers its path. */
   readonly download?: (target: { readonly version: string; readonly folder: string }) => Promise<string>
 }
@@ -35,6 +37,7 @@ export async function findTemporal(options: FindOptions): Promise<FoundTemporal>
     download: [() => downloaded(options)],
   }
   for (const way of ways[options.mode]) {
+    options.signal?.throwIfAborted()
     const found = await way()
     if (found) return found
   }
@@ -122,6 +125,7 @@ async function lockBuild(file: string, options: FindOptions): Promise<() => Prom
     const taken = await tryLock(file)
     if (taken.kind === 'ours') return taken.release
     if (!told) options.say(`Process ${taken.owner.pid} builds the Temporal CLI; waiting for it.`)
+    options.signal?.throwIfAborted()
     if (Date.now() > deadline) throw new Error(`The build lock ${file} was not released.`)
     await sleep(500)
   }
@@ -156,6 +160,7 @@ async function build(options: FindOptions, path: string): Promise<FoundTemporal>
     cwd: moduleDir,
     env: { ...options.environment, CGO_ENABLED: '0', GOTOOLCHAIN: 'local', GOFLAGS: '' },
     stdio: ['ignore', 'ignore', 'pipe'],
+    ...(options.signal ? { signal: options.signal } : {}),
   })
   let tail = ''
   child.stderr.on('data', (chunk: Buffer) => (tail = (tail + chunk.toString('utf8')).slice(-4_000)))
