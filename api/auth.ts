@@ -62,6 +62,7 @@ function challengeRoutes(deps: AuthDeps, prefix: string): Route[] {
       family: 'wallet',
       summary: 'The signed challenge for a session token of 24 hours.',
       guard,
+      answersSecret: true,
       body: shapes.VerifyRequest,
       responses: { 200: shapes.VerifyReply },
       async handle({ body, request, caller }) {
@@ -108,6 +109,7 @@ function tokenRoutes(deps: AuthDeps, prefix: string): Route[] {
       family: 'wallet',
       summary: 'The signed statement as a wallet token that verifies without storage.',
       guard,
+      answersSecret: true,
       body: shapes.CreateTokenRequest,
       responses: { 200: shapes.VerifyReply },
       async handle({ body: { walletAddress, ...body }, caller }) {

@@ -175,3 +175,9 @@ export const orphanEndedMs = 60_000 // after the end of its try; the worker that
 export const orphanStrayMs = 900_000 // a hold without a try: its transaction is over within 5 s
 export const orphanPageRows = 100
 export const upkeepPagesMax = 500 // of one workflow run
+
+// Requests that are sent again
+export const idempotencyLeaseSeconds = 60 // a request ends within 30 s; after this its process is taken for dead
+export const idempotentKeysPerOwnerMax = 1_000 // kept at a time: what one wallet may make us store
+export const idempotentReplyBytesMax = 250_000 // no reply of a mutating route comes near it
+export const idempotentSweepRows = 1_000

@@ -16,6 +16,7 @@ import { createListener } from '../../db/pool.ts'
 import { createTokenBus } from '../../db/token-bus.ts'
 import { createAgentCatalogue } from '../../gateway/agents.ts'
 import { createEpochs, type LiveEpochs } from '../../gateway/epochs.ts'
+import { createIdempotency } from '../../gateway/idempotency.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
 import { createSigningKeys } from '../../gateway/signing-keys.ts'
 import { createEvents } from '../../telemetry/events.ts'
@@ -112,6 +113,7 @@ export async function startTestApi(): Promise<TestApi> {
       routes: allRoutes(deps),
       door,
       authenticate,
+      idempotency: createIdempotency({ pool, seal }),
       checkReplies: true,
       trace: (_name, _ids, work) => work(),
       log,
