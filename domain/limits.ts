@@ -176,6 +176,10 @@ export const orphanStrayMs = 900_000 // a hold without a try: its transaction is
 export const orphanPageRows = 100
 export const upkeepPagesMax = 500 // of one workflow run
 
+// Signing keys
+export const signingKeyReloadMs = 30_000 // until every process signs with a new key
+export const unknownKeyReloadMs = 1_000 // a key that another process just made is found within this time
+
 // Requests that are sent again
 export const idempotencyLeaseSeconds = 60 // a request ends within 30 s; after this its process is taken for dead
 export const idempotentKeysPerOwnerMax = 1_000 // kept at a time: what one wallet may make us store
