@@ -36,6 +36,7 @@ const verdicts: Record<ErrorCode, Verdict> = {
   'turn-not-accepted': 'final',
   'turn-cancelled': 'final',
   'idempotency-key-reused': 'final',
+  'idempotency-key-busy': 'retryable', // the other request ends
   'faucet-used': 'final',
   'model-unknown': 'final',
   'missing-secrets': 'final',

@@ -7,11 +7,13 @@ import { bodyBytesMax } from '../domain/limits.ts'
 import { permits } from '../domain/permission.ts'
 import type { Principal } from '../domain/principal.ts'
 import type { Credentials } from '../gateway/authenticate.ts'
+import type { Idempotency } from '../gateway/idempotency.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
 import { readJsonBody } from './body.ts'
 import { callerOf, checkDoor, idsOf, type DoorFacts, type RequestIds } from './context.ts'
 import { readCookie, sessionCookie } from './cookies.ts'
+import { underKey } from './idempotency.ts'
 import { present } from './presenters.ts'
 import { checkRoutes, type Family, type Reply, type Route } from './route.ts'
 
@@ -20,6 +22,8 @@ export type AppDeps = {
   readonly door: DoorFacts
   /** Throws a `credential-…` GatewayError for anything but a good credential. */
   readonly authenticate: (credentials: Credentials) => Promise<Principal>
+  /** Keeps replies of mutating routes under the callers' keys. */
+  readonly idempotency: Idempotency
   /** Development and tests check replies against their schema. */
   readonly checkReplies: boolean
   /** Runs the request inside a span; the identity when tracing is off. */
@@ -119,16 +123,9 @@ async function handle(
   const body = parse(route.body, raw ?? (route.body ? {} : undefined), 'body')
   const left = new AbortController()
   response.once('close', () => left.abort())
-  const reply = await route.handle({
-    params,
-    query,
-    body,
-    request,
-    ids,
-    caller: callerOf(request, deps.door),
-    left: left.signal,
-    principal,
-  })
+  const caller = callerOf(request, deps.door)
+  const input = { params, query, body, request, ids, caller, left: left.signal, principal }
+  const reply = await underKey(deps.idempotency, { route, request, principal, caller, raw }, () => route.handle(input))
   if (deps.checkReplies && 'status' in reply) checkReply(route, reply.status, reply.body)
   return reply
 }

@@ -37,6 +37,7 @@ export function createAuditRoutes(deps: AuditRoutesDeps): Route[] {
       family: 'control',
       summary: 'Verifies the chain, a bounded part of it at a time; names the first broken record.',
       guard,
+      idempotency: 'none',
       body: shapes.VerifyOrder,
       responses: { 200: shapes.VerifyAnswer },
       handle: async ({ principal, body }) => ({ status: 200, body: await verifyFor(deps, principal, body) }),

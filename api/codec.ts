@@ -31,6 +31,7 @@ function codecRoute(deps: CodecRoutesDeps, operation: Operation, summary: string
     guard: { kind: 'operator', permission: 'admin:codec' },
     cors: 'temporal-ui',
     cookie: true,
+    idempotency: 'none',
     body: Payloads,
     bodyBytesMax: codecBodyBytesMax,
     responses: { 200: Payloads },

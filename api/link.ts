@@ -32,6 +32,7 @@ function openRoute({ pool, publicUrl }: LinkDeps, links: SignInLinks): Route {
     family: 'wallet',
     summary: 'A one-time address that signs a browser in (development).',
     guard: { kind: 'wallet', permission: '*:*' },
+    answersSecret: true,
     responses: { 200: LinkReply },
     async handle({ principal, caller }) {
       onlyLoopback(caller)

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { errorCodes } from '../domain/errors.ts'
 import { EdgeError, Problem, WalletError } from '../schemas/problem.ts'
 import { sessionCookie } from './cookies.ts'
+import { keepsReplies, keyHeaders } from './idempotency.ts'
 import type { Family, Route } from './route.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -91,7 +92,8 @@ function parametersOf(route: Route, where: 'path' | 'query'): Json[] {
   }))
 }
 
-function headersOf({ headers = {} }: Route): Json[] {
+function headersOf(route: Route): Json[] {
+  const headers = { ...(keepsReplies(route) ? keyHeaders : {}), ...route.headers }
   return Object.entries(headers).map(([name, schema]) => ({
     name,
     in: 'header',

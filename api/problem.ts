@@ -92,6 +92,11 @@ export const problems = {
     title: 'The key belongs to another request.',
     wire: 'IDEMPOTENCY_KEY_REUSED',
   },
+  'idempotency-key-busy': {
+    status: 409,
+    title: 'The request with this key still runs.',
+    wire: 'IDEMPOTENCY_KEY_BUSY',
+  },
   'faucet-used': { status: 409, title: 'This wallet has had its play money.', wire: 'FAUCET_USED' },
   'model-unknown': { status: 400, title: 'The model is not known here.', wire: 'UNKNOWN_MODEL', details: ['model'] },
   'missing-secrets': { status: 400, title: 'A key is missing.', wire: 'missing_secrets', details: ['needsUnlock'] },

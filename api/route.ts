@@ -60,6 +60,11 @@ export type RouteSpec<G extends Guard, P extends z.ZodType, Q extends z.ZodType,
   readonly cookie?: true
   /** A GET that changes something: it has no HEAD beside it, which must be safe (RFC 9110 §9.2.1). */
   readonly once?: true
+  /** Without it a mutating route keeps its replies under `Idempotency-Key`. `own`: the route obeys the key itself;
+   * `none`: it changes nothing, so that the same request again is the same answer anyway. */
+  readonly idempotency?: 'own' | 'none'
+  /** The reply is a credential. */
+  readonly answersSecret?: true
   /** Parameters that name an object of a wallet; the isolation test walks over them. */
   readonly owns?: readonly string[]
   readonly handle: (

@@ -36,6 +36,7 @@ export const errorCodes = [
   'turn-not-accepted',
   'turn-cancelled',
   'idempotency-key-reused',
+  'idempotency-key-busy',
   'faucet-used',
   'model-unknown',
   'missing-secrets',

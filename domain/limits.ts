@@ -180,3 +180,13 @@ export const upkeepPagesMax = 500 // of one workflow run
 export const meterAmountMax = 100_000_000 // units of a limit; its parts stay whole numbers
 export const quotaCountersMax = 100_000 // in the memory of one process: some 30 MB
 export const quotaConnectionsMax = 4 // beside the pool: a door takes while it holds a transaction
+
+// Signing keys
+export const signingKeyReloadMs = 30_000 // until every process signs with a new key
+export const unknownKeyReloadMs = 1_000 // a key that another process just made is found within this time
+
+// Requests that are sent again
+export const idempotencyLeaseSeconds = 60 // a request ends within 30 s; after this its process is taken for dead
+export const idempotentKeysPerOwnerMax = 1_000 // kept at a time: what one wallet may make us store
+export const idempotentReplyBytesMax = 250_000 // no reply of a mutating route comes near it
+export const idempotentSweepRows = 1_000

@@ -13,6 +13,7 @@ import { sweepIdentity } from '../db/identity.ts'
 import { toError } from '../domain/errors.ts'
 import { headerBytesMax } from '../domain/limits.ts'
 import { createAuthenticator } from '../gateway/authenticate.ts'
+import { createIdempotency } from '../gateway/idempotency.ts'
 import { createLogin } from '../gateway/login.ts'
 import { createSignInLinks } from '../gateway/sign-in-link.ts'
 import { createAgentCatalogue } from '../gateway/agents.ts'
@@ -50,6 +51,7 @@ export async function startApi({ config, log }: { config: Config; log: Logger })
       proxies: config.proxies,
     }),
     authenticate: createAuthenticator(services),
+    idempotency: createIdempotency(services),
     checkReplies: config.environment !== 'production',
     trace: services.tracing.request,
     log,

@@ -17,6 +17,7 @@ import { createTokenBus } from '../../db/token-bus.ts'
 import { createAgentCatalogue } from '../../gateway/agents.ts'
 import { createEpochs, type LiveEpochs } from '../../gateway/epochs.ts'
 import { createMemoryQuota } from '../../gateway/quota-memory.ts'
+import { createIdempotency } from '../../gateway/idempotency.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
 import { createSigningKeys } from '../../gateway/signing-keys.ts'
 import { createEvents } from '../../telemetry/events.ts'
@@ -114,6 +115,7 @@ export async function startTestApi(): Promise<TestApi> {
       routes: allRoutes(deps),
       door,
       authenticate,
+      idempotency: createIdempotency({ pool, seal }),
       checkReplies: true,
       trace: (_name, _ids, work) => work(),
       log,

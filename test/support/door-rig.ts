@@ -27,6 +27,7 @@ import { scopeName } from '../../domain/revocation.ts'
 import { createAgentCatalogue } from '../../gateway/agents.ts'
 import { createEpochs, type LiveEpochs } from '../../gateway/epochs.ts'
 import type { EvidenceKeeper } from '../../gateway/evidence.ts'
+import { createIdempotency } from '../../gateway/idempotency.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
 import { openSession } from '../../gateway/sessions.ts'
 import { createSigningKeys } from '../../gateway/signing-keys.ts'
@@ -90,7 +91,8 @@ export async function createDoorRig(): Promise<DoorRig> {
   const log = createLogger({ level: 'silent', name: 'test' })
   const listener = () => createListener(database.url)
   const epochs = await createEpochs({ pool, listener, log })
-  const keys = await createSigningKeys({ pool, seal: createSeal(randomBytes(32)), clock: () => new Date() })
+  const seal = createSeal(randomBytes(32))
+  const keys = await createSigningKeys({ pool, seal, clock: () => new Date() })
   const evidence = await openTestEvidence({ pool, url: database.url, keys, log })
   const policySet = await readPolicy()
   const metrics = createMetrics()
@@ -135,7 +137,7 @@ export async function createDoorRig(): Promise<DoorRig> {
     ...createRuntimeScopeRoutes(shared),
     ...createCodecRoutes({ codec, pipeline }),
   ]
-  const served = await serve(routes, { people, log, metrics })
+  const served = await serve(routes, { people, log, metrics, idempotency: createIdempotency({ pool, seal }) })
   const rig: DoorRig = {
     base: served.base,
     database,
@@ -180,19 +182,18 @@ export async function createDoorRig(): Promise<DoorRig> {
   return rig
 }
 
-type Parts = Pick<Parameters<typeof createApp>[0], 'log' | 'metrics'> & {
+type Parts = Pick<Parameters<typeof createApp>[0], 'log' | 'metrics' | 'idempotency'> & {
   readonly people: ReadonlyMap<string, Principal>
 }
 
-async function serve(routes: Parameters<typeof createApp>[0]['routes'], { people, log, metrics }: Parts) {
+async function serve(routes: Parameters<typeof createApp>[0]['routes'], { people, ...parts }: Parts) {
   const hosts = new Set<string>()
   const temporalUiUrl = 'http://127.0.0.1:8233'
   const door = { ...doorFacts({ publicUrl: 'http://127.0.0.1:1', port: 1, temporalUiUrl, proxies: 0 }), hosts }
   const app = createApp({
     routes,
     door,
-    log,
-    metrics,
+    ...parts,
     checkReplies: true,
     trace: (_name, _ids, work) => work(),
     // Who somebody is was settled elsewhere: here a token is a name, in the header or in the cookie.
