@@ -3,11 +3,11 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { resolve } from 'node:path'
 import { loadConfig } from '../config/load.ts'
-import { readHeads, readRecords } from '../db/audit.ts'
+import { readHeads } from '../db/audit.ts'
 import { createPool, type Client, type Pool } from '../db/pool.ts'
 import { listSigningKeys } from '../db/signing-key.ts'
-import { auditTenantsMax, auditVerifyPageRows } from '../domain/limits.ts'
-import { verifyChain, type StoredRecord } from '../gateway/audit-verify.ts'
+import { auditTenantsMax } from '../domain/limits.ts'
+import { verifyWhole } from '../gateway/audit-whole.ts'
 import { readRunFile } from './local/run-file.ts'
 
 const config = loadConfig(process.env)
@@ -39,7 +39,7 @@ async function verifyChains(client: Client): Promise<boolean> {
   const publicKeys = await readPublicKeys(client)
   let [chains, records, broken] = [0, 0, 0]
   for await (const { tenant, head } of everyChain(client)) {
-    const verified = await verifyChain(recordsOf(client, tenant), { publicKeys, tenant, head })
+    const verified = await verifyWhole(client, { publicKeys, tenant, head })
     chains += 1
     if (verified.ok) records += verified.count
     else {
@@ -65,16 +65,5 @@ async function* everyChain(client: Client): AsyncGenerator<Awaited<ReturnType<ty
     const last = page.at(-1)
     if (!last || page.length < auditTenantsMax) return
     afterTenant = last.tenant
-  }
-}
-
-async function* recordsOf(client: Client, tenant: string): AsyncGenerator<StoredRecord> {
-  let afterSeq = 0
-  for (;;) {
-    const page = await readRecords(client, { tenant, afterSeq, limit: auditVerifyPageRows })
-    yield* page
-    const last = page.at(-1)
-    if (!last || page.length < auditVerifyPageRows) return
-    afterSeq = last.seq
   }
 }
