@@ -41,6 +41,14 @@ test('a busy port is named, and the next free one taken', async () => {
   expect(house.output()).toContain(`Port ${wanted} is busy: the API takes ${port}.`)
 })
 
+test('no serving process logs in as the owner of the database', async () => {
+  await using ledger = await connectLedgerFacts((await house.run()).databaseUrl)
+  const logins = await ledger.query(
+    "SELECT DISTINCT usename FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
+  )
+  expect(logins).toEqual([{ usename: 'gatehouse_service' }])
+})
+
 test('a bad members file changes nothing, a good one is live within a second', async () => {
   const file = join(house.stateDir, 'members.yaml')
   const before = await readFile(file, 'utf8')
