@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { generateKeyPairSync, randomUUID, sign } from 'node:crypto'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { sha256Hex } from '../../crypto/evidence.ts'
 import { canonicalJson } from '../../crypto/portable/canonical-json.ts'
 import { lockHead } from '../../db/audit.ts'
 import { inTransaction } from '../../db/transaction.ts'
@@ -12,11 +13,16 @@ import packageJson from '../../package.json' with { type: 'json' }
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { scrubbedEnvironment } from '../support/installation.ts'
 import {
+  allowAll,
   asIntruder,
   createPerson,
+  fund,
   growChain,
+  holdOf,
   openGateway,
+  policyOf,
   recordsOf,
+  ruleOf,
   toolCall,
   verifyStored,
   type Gateway,
@@ -150,6 +156,45 @@ test('two processes write one chain without a gap, each call once', async () => 
   expect(records.map((record) => record.seq)).toEqual(Array.from({ length: 120 }, (_, n) => n + 1))
   expect(new Set(records.map((record) => record.idempotency_key)).size).toBe(120)
   expect(await verifyTenant(person.tenant)).toEqual({ ok: true, count: 120 })
+})
+
+test('six calls, three that pass, one denied and two above their limit, are six records with the hashes of what passed', async () => {
+  const forbidden = ruleOf('no', { kind: 'deny', hard: true }, { tools: [{ server: 'forbidden', tool: '*' }] })
+  await using strict = await openGateway(database, { policy: policyOf(allowAll, forbidden) })
+  await fund(database.pool, person, 1_000n)
+  const resource = { kind: 'tool', name: 'forbidden/it', effectClass: 'read', owner: null } as const
+  const calls = [
+    toolCall(person, 'read', { effectKey: 'ok-1' }),
+    toolCall(person, 'write', { effectKey: 'ok-2' }),
+    toolCall(person, 'read', { effectKey: 'ok-3', hold: holdOf(900n) }),
+    toolCall(person, 'read', { effectKey: 'denied', resource }),
+    toolCall(person, 'read', { effectKey: 'over-1', hold: holdOf(101n) }),
+    toolCall(person, 'write', { effectKey: 'over-2', hold: holdOf(5_000n) }),
+  ]
+  const kinds: string[] = []
+  for (const call of calls) kinds.push((await strict.pipeline.run(call, effect)).kind)
+  expect(kinds).toEqual(['done', 'done', 'done', 'refused', 'refused', 'refused'])
+  await strict.sealer.drain()
+  const records = await recordsOf(database.pool, person.tenant)
+  const input = sha256Hex(canonicalJson({ text: 'hello' }))
+  const output = sha256Hex(canonicalJson('fine'))
+  const seen = records.map((r) => [r.idempotency_key, r.status, r.error_code, r.input_sha256, r.output_sha256])
+  expect(new Set(seen.map((each) => JSON.stringify(each)))).toEqual(
+    new Set(
+      [
+        ['ok-1', 'ok', null, input, output],
+        ['ok-2', 'ok', null, input, output],
+        ['ok-3', 'ok', null, input, output],
+        ['denied', 'denied', 'policy-refused', input, null],
+        ['over-1', 'refused', 'insufficient-funds', input, null],
+        ['over-2', 'refused', 'insufficient-funds', input, null],
+      ].map((each) => JSON.stringify(each)),
+    ),
+  )
+  expect(records).toHaveLength(6)
+  expect(await verifyTenant(person.tenant)).toEqual({ ok: true, count: 6 })
+  const { rows } = await database.pool.query('SELECT 1 FROM audit_payload WHERE tenant = $1', [person.tenant])
+  expect(rows).toEqual([]) // what went in and out is not kept
 })
 
 test('seals soon after the outcome what came while a round was busy', async () => {
