@@ -1,8 +1,10 @@
 // Verification of a whole chain as it is stored: every record, where it ends, and every checkpoint over it. A checkpoint
 // notices what the head row cannot: an end that was cut off together with the head that named it.
+import { createPublicKey, type KeyObject } from 'node:crypto'
 import { readCheckpoints } from '../db/audit-checkpoint.ts'
 import { noPredecessor, readRecords, type Head } from '../db/audit.ts'
 import type { Queryable } from '../db/pool.ts'
+import { listSigningKeys } from '../db/signing-key.ts'
 import { auditVerifyPageRows } from '../domain/limits.ts'
 import { verifyChain, verifyCheckpoint, type Expectation, type StoredRecord, type Verified } from './audit-verify.ts'
 
@@ -32,6 +34,12 @@ export async function verifyWhole(queryable: Queryable, chain: WholeChain): Prom
     if (!verified.ok) return verified
     if (isLast) return { ok: true, count: last.seq }
   }
+}
+
+/** Public keys of the chains, retired ones too, as the database has them in this transaction. */
+export async function readAuditKeys(queryable: Queryable): Promise<ReadonlyMap<string, KeyObject>> {
+  const rows = (await listSigningKeys(queryable)).filter((row) => row.purpose === 'audit')
+  return new Map(rows.map((row) => [row.kid, createPublicKey({ key: row.publicJwk, format: 'jwk' })]))
 }
 
 type Page = { readonly tenant: string; readonly afterSeq: number; readonly limit: number; readonly through: number }

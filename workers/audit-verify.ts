@@ -1,13 +1,11 @@
 // `npm run audit:verify`: checks every tenant's chain and names the first broken record; ends with 1 when one is broken.
 // Needs the database only, `DATABASE_URL` or that of the running installation; private keys are not opened.
-import { createPublicKey, type KeyObject } from 'node:crypto'
 import { resolve } from 'node:path'
 import { loadConfig } from '../config/load.ts'
 import { readHeads } from '../db/audit.ts'
 import { createPool, type Client, type Pool } from '../db/pool.ts'
-import { listSigningKeys } from '../db/signing-key.ts'
 import { auditTenantsMax } from '../domain/limits.ts'
-import { verifyWhole } from '../gateway/audit-whole.ts'
+import { readAuditKeys, verifyWhole } from '../gateway/audit-whole.ts'
 import { readRunFile } from './local/run-file.ts'
 
 const config = loadConfig(process.env)
@@ -36,7 +34,7 @@ async function verifyAll(pool: Pool): Promise<boolean> {
 }
 
 async function verifyChains(client: Client): Promise<boolean> {
-  const publicKeys = await readPublicKeys(client)
+  const publicKeys = await readAuditKeys(client)
   let [chains, records, broken] = [0, 0, 0]
   for await (const { tenant, head } of everyChain(client)) {
     const verified = await verifyWhole(client, { publicKeys, tenant, head })
@@ -50,11 +48,6 @@ async function verifyChains(client: Client): Promise<boolean> {
   if (broken === 0) process.stdout.write(`Verified: ${chains} chains with ${records} records are ok.\n`)
   else process.stdout.write(`Broken: ${broken} of ${chains} chains.\n`)
   return broken === 0
-}
-
-async function readPublicKeys(client: Client): Promise<ReadonlyMap<string, KeyObject>> {
-  const rows = (await listSigningKeys(client)).filter((row) => row.purpose === 'audit')
-  return new Map(rows.map((row) => [row.kid, createPublicKey({ key: row.publicJwk, format: 'jwk' })]))
 }
 
 async function* everyChain(client: Client): AsyncGenerator<Awaited<ReturnType<typeof readHeads>>[number]> {
