@@ -1,6 +1,7 @@
 // The chain as its readers see it: pages of records by filters, checkpoints, and verification in bounded steps.
+import { chainStart } from '../crypto/portable/audit-chain.ts'
 import { readCheckpoints } from '../db/audit-checkpoint.ts'
-import { noPredecessor, readRecords, type Head } from '../db/audit.ts'
+import { readRecords, type Head } from '../db/audit.ts'
 import { findRecords, readHead, type RecordFilter, type ViewRow } from '../db/audit-view.ts'
 import type { Client, Pool } from '../db/pool.ts'
 import { inTransaction } from '../db/transaction.ts'
@@ -99,7 +100,7 @@ export async function verifyFor(
   if (!verified.ok) return { ok: false, firstBrokenSeq: verified.firstBrokenSeq, reason: verified.reason }
   for (const { seq, body } of checkpoints) {
     if (!reachesEnd && seq > last.seq) break
-    const reason = verifyCheckpoint({ seq, body }, { publicKeys, tenant, root: hashes.get(seq) })
+    const reason = await verifyCheckpoint({ seq, body }, { publicKeys, tenant, root: hashes.get(seq) })
     if (reason !== null) return { ok: false, firstBrokenSeq: Math.min(seq, last.seq + 1), reason }
   }
   return {
@@ -110,7 +111,7 @@ export async function verifyFor(
 
 // The cursor says where the caller got to. One that was made up deceives nobody but its maker.
 function startOf(cursor: string | undefined): Head {
-  if (cursor === undefined) return { seq: 0, sha256: noPredecessor }
+  if (cursor === undefined) return chainStart
   const [seq = '', sha256 = ''] = openCursor('verify', cursor, /^\d{1,15}\.[0-9a-f]{64}$/).split('.')
   return { seq: Number(seq), sha256 }
 }

@@ -3,11 +3,12 @@
 import { createPublicKey, type KeyObject } from 'node:crypto'
 import { resolve } from 'node:path'
 import { loadConfig } from '../config/load.ts'
+import type { StoredRecord } from '../crypto/portable/audit-chain.ts'
 import { readHeads, readRecords } from '../db/audit.ts'
 import { createPool, type Client, type Pool } from '../db/pool.ts'
 import { listSigningKeys } from '../db/signing-key.ts'
 import { auditTenantsMax, auditVerifyPageRows } from '../domain/limits.ts'
-import { verifyChain, type StoredRecord } from '../gateway/audit-verify.ts'
+import { verifyChain } from '../gateway/audit-verify.ts'
 import { readRunFile } from './local/run-file.ts'
 
 const config = loadConfig(process.env)
