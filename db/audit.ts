@@ -67,7 +67,7 @@ export async function tenantsToSeal(
 export type Head = { readonly seq: number; readonly sha256: string }
 
 /** What the first record of a chain names as its predecessor. */
-export const noPredecessor = '0'.repeat(64)
+const noPredecessor = '0'.repeat(64)
 
 export type LockedHead = Head & {
   readonly checkpointSeq: number

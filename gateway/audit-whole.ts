@@ -1,18 +1,19 @@
 // Verification of a whole chain as it is stored: every record, where it ends, and every checkpoint over it. A checkpoint
 // notices what the head row cannot: an end that was cut off together with the head that named it.
-import { createPublicKey, type KeyObject } from 'node:crypto'
+import { createPublicKey } from 'node:crypto'
+import { chainStart, type StoredRecord } from '../crypto/portable/audit-chain.ts'
 import { readCheckpoints } from '../db/audit-checkpoint.ts'
-import { noPredecessor, readRecords, type Head } from '../db/audit.ts'
+import { readRecords, type Head } from '../db/audit.ts'
 import type { Queryable } from '../db/pool.ts'
 import { listSigningKeys } from '../db/signing-key.ts'
 import { auditVerifyPageRows } from '../domain/limits.ts'
-import { verifyChain, verifyCheckpoint, type Expectation, type StoredRecord, type Verified } from './audit-verify.ts'
+import { verifyChain, verifyCheckpoint, type Expectation, type KeysById, type Verified } from './audit-verify.ts'
 
 export type WholeChain = Pick<Expectation, 'publicKeys' | 'tenant'> & { readonly head: Head | null }
 
 /** Walks a chain page by page and names its first broken record. Read it in one snapshot: chains grow meanwhile. */
 export async function verifyWhole(queryable: Queryable, chain: WholeChain): Promise<Verified> {
-  let last: Head = { seq: 0, sha256: noPredecessor }
+  let last: Head = chainStart
   for (;;) {
     const page = { tenant: chain.tenant, afterSeq: last.seq, limit: auditVerifyPageRows }
     const records = await readRecords(queryable, page)
@@ -29,7 +30,7 @@ export async function verifyWhole(queryable: Queryable, chain: WholeChain): Prom
     // Beyond a broken record nothing is known of what the chain was.
     const through = isLast && verified.ok ? Number.MAX_SAFE_INTEGER : last.seq
     const checkpoints = await checkpointsOf(queryable, { ...page, through })
-    const broken = firstBroken(checkpoints, { chain, hashes, last })
+    const broken = await firstBroken(checkpoints, { chain, hashes, last })
     if (broken) return broken
     if (!verified.ok) return verified
     if (isLast) return { ok: true, count: last.seq }
@@ -37,7 +38,7 @@ export async function verifyWhole(queryable: Queryable, chain: WholeChain): Prom
 }
 
 /** Public keys of the chains, retired ones too, as the database has them in this transaction. */
-export async function readAuditKeys(queryable: Queryable): Promise<ReadonlyMap<string, KeyObject>> {
+export async function readAuditKeys(queryable: Queryable): Promise<KeysById> {
   const rows = (await listSigningKeys(queryable)).filter((row) => row.purpose === 'audit')
   return new Map(rows.map((row) => [row.kid, createPublicKey({ key: row.publicJwk, format: 'jwk' })]))
 }
@@ -49,13 +50,13 @@ async function checkpointsOf(queryable: Queryable, { through, ...page }: Page): 
   return (await readCheckpoints(queryable, page)).filter(({ seq }) => seq <= through)
 }
 
-function firstBroken(
+async function firstBroken(
   checkpoints: readonly StoredRecord[],
   { chain, hashes, last }: { chain: WholeChain; hashes: ReadonlyMap<number, string>; last: Head },
-): Verified | undefined {
+): Promise<Verified | undefined> {
   for (const stored of checkpoints) {
     const { publicKeys, tenant } = chain
-    const reason = verifyCheckpoint(stored, { publicKeys, tenant, root: hashes.get(stored.seq) })
+    const reason = await verifyCheckpoint(stored, { publicKeys, tenant, root: hashes.get(stored.seq) })
     if (reason !== null) return { ok: false, firstBrokenSeq: Math.min(stored.seq, last.seq + 1), reason }
   }
   return undefined
