@@ -1,11 +1,15 @@
 // Evidence over HTTP (contracts 15): records by filters, checkpoints, verification, and the public keys of all of it.
+import { GatewayError } from '../domain/errors.ts'
+import { auditExportsAtOnce } from '../domain/limits.ts'
 import { auditPermission } from '../gateway/audit-access.ts'
+import { openExport, type AuditExportDeps } from '../gateway/audit-export.ts'
 import { checkpointsFor, recordsFor, verifyFor, type AuditViewDeps } from '../gateway/audit-view.ts'
 import { KeySet } from '../schemas/auth.ts'
 import * as shapes from '../schemas/audit-view.ts'
+import { sendLines } from './ndjson.ts'
 import { route, type Route } from './route.ts'
 
-export type AuditRoutesDeps = AuditViewDeps
+export type AuditRoutesDeps = AuditViewDeps & AuditExportDeps
 
 const guard = { kind: 'wallet', permission: auditPermission } as const
 
@@ -42,8 +46,33 @@ export function createAuditRoutes(deps: AuditRoutesDeps): Route[] {
       responses: { 200: shapes.VerifyAnswer },
       handle: async ({ principal, body }) => ({ status: 200, body: await verifyFor(deps, principal, body) }),
     }),
+    exportRoute(deps),
     keySetRoute(deps),
   ]
+}
+
+function exportRoute(deps: AuditRoutesDeps): Route {
+  let running = 0
+  return route({
+    method: 'get',
+    path: '/api/v1/audit/export',
+    family: 'control',
+    summary: 'A day, or what follows a record, as lines of JSON that end with a fresh signed checkpoint.',
+    guard,
+    query: shapes.ExportQuery,
+    responses: { 200: 'ndjson' },
+    async handle({ principal, query }) {
+      if (running >= auditExportsAtOnce)
+        throw new GatewayError('rate-limited', 'Other exports are running.', { retryAfterMs: 5_000 })
+      running += 1
+      const ended = () => void (running -= 1)
+      const file = await openExport(deps, principal, query).catch((error: unknown) => {
+        ended()
+        throw error
+      })
+      return { stream: (response) => sendLines(response, file).finally(ended) }
+    },
+  })
 }
 
 function keySetRoute({ keys }: AuditRoutesDeps): Route {

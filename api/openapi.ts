@@ -76,6 +76,7 @@ function responseOf(schema: Route['responses'][number]): Json {
   if (schema === null || schema === undefined) return { description: 'No body.' }
   const text = { schema: { type: 'string' } }
   if (schema === 'events') return { description: 'Server-sent events.', content: { 'text/event-stream': text } }
+  if (schema === 'ndjson') return { description: 'Lines of JSON.', content: { 'application/x-ndjson': text } }
   if (schema === 'text') return { description: 'Text.', content: { 'text/plain': text } }
   return { description: 'Success.', content: jsonOf(schemaOf(schema, 'output')) }
 }

@@ -52,8 +52,8 @@ export type RouteSpec<G extends Guard, P extends z.ZodType, Q extends z.ZodType,
   readonly headers?: Readonly<Record<string, z.ZodType>>
   /** Bound of the body; the family default is `bodyBytesMax`. */
   readonly bodyBytesMax?: number
-  /** Success statuses with the schema of their body; `null` for none, `'events'` for server-sent events. */
-  readonly responses: Readonly<Record<number, z.ZodType | null | 'events' | 'text'>>
+  /** Success statuses with the schema of their body; `null` for none, `'events'` and `'ndjson'` for streams. */
+  readonly responses: Readonly<Record<number, z.ZodType | null | 'events' | 'ndjson' | 'text'>>
   /** The Temporal UI's page may call it, with its cookie (CORS with credentials). */
   readonly cors?: 'temporal-ui'
   /** The credential may come as the dashboard's cookie. */

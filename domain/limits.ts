@@ -157,6 +157,11 @@ export const budgetsPerWalletMax = 100 // each hold looks at those that cover it
 export const auditCursorCharsMax = 200
 export const auditVerifyRecordsMax = 1_000 // one request of verification: some 100 ms of signatures
 export const auditVerifyYieldRecords = 50 // then others have their turn: some 5 ms
+export const auditKeysMax = 1_000 // of one key set: an installation that rotates daily for years
+export const auditExportPageRows = 200 // read at a time: some 400 kB
+export const auditExportsAtOnce = 4 // of one process: each verifies and signs what it hands out
+export const auditExportIdleMs = 30_000 // a reader that takes nothing for so long is dropped
+export const auditLineCharsMax = 1_000_000 // a record is some 2 kB; one of this size is not ours
 
 // Runtime scopes and settings of a wallet
 export const runtimeScopesPerWalletMax = 100 // not archived; a wallet divides its spending by project or customer

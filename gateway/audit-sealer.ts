@@ -60,7 +60,6 @@ export function createAuditSealer(deps: SealerDeps): AuditSealer {
     if (performance.now() < upkeepAt) return
     upkeepAt = performance.now() + auditIdleMs
     await deps.upkeep()
-    await coverAll(deps)
   }
   const seal = () => {
     dueAt = Number.POSITIVE_INFINITY
@@ -95,6 +94,7 @@ async function sealAll(deps: SealerDeps): Promise<void> {
   }
   const tenants = await tenantsToSeal(deps.pool, { unknownMs: auditUnknownMs, limit: auditTenantsMax })
   for (const tenant of tenants) await attempt(deps, tenant, () => sealTable(deps, tenant))
+  await coverAll(deps)
 }
 
 /** Seals all that is ready in a spool. Throws when the database does not answer; nothing of it is lost then. */

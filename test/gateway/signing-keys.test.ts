@@ -71,6 +71,22 @@ test('after a rotation old keys verify, and replicas learn of the new one when t
   expect(await three?.find('unknown')).toBeUndefined()
 })
 
+test('a replica that only signs uses the new key within 30 seconds, and what the old one signed still verifies', async () => {
+  const [one, two] = replicas
+  const bytes = Buffer.from('a record')
+  const old = two?.sign('audit', bytes)
+  await two?.refresh()
+  const after = await one?.rotate('audit')
+  now += 29_000
+  await two?.refresh()
+  expect(two?.active('audit').kid).toBe(old?.kid)
+  now += 2_000
+  await two?.refresh()
+  expect(two?.active('audit').kid).toBe(after)
+  const retired = two?.publicKeys('audit').find(({ kid }) => kid === old?.kid)?.key
+  expect(retired && old && verify(null, bytes, retired, old.signature)).toBe(true)
+})
+
 /** The database with something before each query. */
 const poolWith = (before: () => void) => {
   const query = async (...order: Parameters<Pool['query']>) => {

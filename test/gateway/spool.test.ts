@@ -159,14 +159,10 @@ test('a process that loses its lock goes on in a new spool, and nothing is lost 
   await gateway.sealer.drain()
   const sealed = (await records()).map(({ idempotency_key, status, follows }) => [idempotency_key, status, follows])
   const over = (await records()).find(({ status }) => status === 'unknown')
-  expect(sealed.toSorted()).toEqual(
-    [
-      ['before', 'ok', null],
-      ['over', 'unknown', null],
-      ['over', 'ok', over?.id],
-      ['after', 'ok', null],
-    ].toSorted(),
+  expect(new Set(sealed.map((each) => each.join(' ')))).toEqual(
+    new Set(['before ok ', 'over unknown ', `over ok ${over?.id}`, 'after ok ']),
   )
+  expect(sealed).toHaveLength(4)
 })
 
 test('what was written while a spool was taken over is written again elsewhere before anybody relies on it', async () => {
