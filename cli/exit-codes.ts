@@ -11,6 +11,7 @@ export const exitCodes = {
   funds: 6,
   rate: 7,
   server: 8,
+  broken: 9,
   cancelled: 130,
 } as const
 
