@@ -1,19 +1,21 @@
 // `gatehouse audit`: what was decided, the chain as a file, and whether it stands.
 import { linesOf, openAuditKeys, verifyExport, type FileVerdict } from '../sdk/client.ts'
 import { parseWords, subcommandOf } from './arguments.ts'
+import { upload } from './audit-upload.ts'
 import type { CliDeps, Command } from './deps.ts'
 import { exitCodes, UsageError } from './exit-codes.ts'
 import { printJson, printLine, printNote, printTable, timeOf } from './output.ts'
 import { openClient, openSignedIn } from './settings.ts'
 
 export const audit: Command = {
-  summary: 'records, exports and their verification',
+  summary: 'records, exports, their verification and delivery',
   help: `Usage: gatehouse audit list [--wallet ADDRESS] [--agent ID] [--tool SERVER/TOOL] [--decision allow|deny|require]
                             [--since TIME] [--until TIME] [--limit N] [--cursor CURSOR] [--tenant NAME] [--json]
        gatehouse audit export --day YYYY-MM-DD | --after SEQ [--to SEQ]  [--redact] [--output FILE] [--tenant NAME]
        gatehouse audit verify [--tenant NAME] [--json]             the server walks the chain
        gatehouse audit verify FILE … --keys FILE [--json]          offline: exports in their order, and public keys
        gatehouse audit keys                                        the public keys
+       gatehouse audit upload --to URL --state FILE [--ocsf] [--redact] [--token FILE] [--tenant NAME] [--json]
 
 An export is one JSON text a line: what the file holds, the records, a fresh signed checkpoint. With --redact
 identities are pseudonyms that are stable within the export; the hashes of the original records stay.
@@ -21,15 +23,23 @@ identities are pseudonyms that are stable within the export; the hashes of the o
 Verification offline needs no server and no account. It says whether original or redacted records were checked, names
 the first broken record, and ends with 9 when there is one. Keep the keys where you trust them, not beside the exports.
 
+An upload sends what the sink does not have yet and notes in the offset file (--state) how far it got. Each part is
+tried three times; a run that was ended anywhere is taken up by the next one, and no record is there twice. URL is where
+places to upload to are asked for: POST {name, from, to, bytes, sha256} answers {url, headers?}, then PUT. With --ocsf
+URL takes arrays of OCSF 1.6.0 events. https only, or http on this machine; --token names a file with a bearer token.
+
 Examples:
   npx --no gatehouse audit list --decision deny --limit 20
   npx --no gatehouse audit keys > keys.json
   npx --no gatehouse audit export --day 2026-01-31 --output audit-2026-01-31.ndjson
   npx --no gatehouse audit verify audit-2026-01-30.ndjson audit-2026-01-31.ndjson --keys keys.json
-  npx --no gatehouse audit verify --json`,
+  npx --no gatehouse audit verify --json
+  npx --no gatehouse audit upload --to https://store.example/upload-url --state audit.offset
+  npx --no gatehouse audit upload --to https://siem.example/events --ocsf --redact --state siem.offset`,
   async run(deps, args) {
-    const [name, rest] = subcommandOf(args, ['list', 'export', 'verify', 'keys'])
+    const [name, rest] = subcommandOf(args, ['list', 'export', 'verify', 'keys', 'upload'])
     if (name === 'list') return list(deps, rest)
+    if (name === 'upload') return upload(deps, rest)
     if (name === 'export') return exportPart(deps, rest)
     return name === 'verify' ? verify(deps, rest) : keys(deps, rest)
   },
@@ -72,8 +82,7 @@ function decisionOf(word: string | undefined): 'allow' | 'deny' | 'require' | un
   throw new UsageError('--decision is allow, deny or require.')
 }
 
-/** A whole number of an option. */
-export function wholeOf(name: string, word: string | undefined): number | undefined {
+function wholeOf(name: string, word: string | undefined): number | undefined {
   if (word === undefined) return undefined
   if (/^\d{1,15}$/.test(word)) return Number(word)
   throw new UsageError(`--${name} takes a whole number.`)

@@ -25,6 +25,8 @@ import * as shapes from './shapes.ts'
 import { z } from 'zod'
 
 export { openAuditKeys } from '../crypto/portable/audit-keys.ts'
+export { deliver, DeliveryFault, type Delivered, type Delivery } from './audit-delivery.ts'
+export { ocsfCollector, presignedStore } from './audit-sinks.ts'
 export { verifyExport, type FileVerdict } from './audit-file.ts'
 export { linesOf } from './lines.ts'
 export { GatehouseError } from './errors.ts'

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { asIntruder } from '../gateway/fixture.ts'
 import { signedInDesk, type Desk } from '../support/cli.ts'
+import { startSinkDouble } from '../support/sink-double.ts'
 import { createEvidenceRig, type EvidenceRig, type Witness } from '../support/evidence-rig.ts'
 
 let rig: EvidenceRig
@@ -46,7 +47,13 @@ test.each([
   ['audit', 'verify', 'nowhere.ndjson', '--keys', 'keys.json'],
   ['audit', 'verify', 'keys.json', '--keys', 'nowhere.json'],
   ['audit', 'verify', '--keys', 'keys.json'],
-])('wrong words end with 2: %s %s %s %s %s %s', async (...words) => {
+  ['audit', 'upload'],
+  ['audit', 'upload', '--to', 'https://store.example/'],
+  ['audit', 'upload', '--to', 'http://store.example/', '--state', 'o'],
+  ['audit', 'upload', '--to', 'nowhere', '--state', 'o'],
+  ['audit', 'upload', '--to', 'https://store.example/', '--state', 'keys.json'],
+  ['audit', 'upload', '--to', 'https://store.example/', '--state', 'o', '--token', 'nothing'],
+])('wrong words end with 2: %s %s %s %s %s %s %s %s', async (...words) => {
   const ran = await desk.run(words.filter((word) => typeof word === 'string'))
   expect([ran.code, ran.out]).toEqual([2, ''])
   expect(ran.err).toMatch(/^gatehouse: /)
@@ -121,4 +128,38 @@ test('the server walks the chain; what is broken ends with 9, in an export too',
   })
   const ran = await theirs.run(['audit', 'export', '--after', '0', '--output', 'f'])
   expect([ran.code, ran.err]).toEqual([9, expect.stringMatching(/Broken at record 2: the server would not sign/)])
+})
+
+test('an upload goes on from its offset file, and keeps to its sink', async () => {
+  await using sink = await startSinkDouble()
+  const words = ['audit', 'upload', '--state', 'offset', '--to']
+  desk.files.set('/here/token', 'secret\n')
+  sink.next('put', 400)
+  expect(await desk.run([...words, `${sink.url}/upload-url?key=hidden`, '--token', 'token'])).toMatchObject({ code: 8 })
+  const ran = await desk.run([...words, `${sink.url}/upload-url?key=hidden`, '--token', 'token'])
+  expect(ran).toMatchObject({ err: '', code: 0, out: '4 records sent; the sink has the chain up to record 4.\n' })
+  expect(sink.requests[0]).toMatchObject({ authorization: 'Bearer secret' })
+  expect(desk.files.get('/here/offset')).not.toContain('hidden')
+  const again = await desk.run([...words, `${sink.url}/upload-url`, '--json'])
+  expect(JSON.parse(again.out)).toEqual({ records: 0, parts: 0, seq: 4 })
+  expect(await desk.run([...words, `${sink.url}/other`])).toMatchObject({ code: 2, out: '' })
+  // What lies in the store verifies as it is.
+  desk.files.set('/here/stored', [...sink.files.values()][0] ?? '')
+  expect(await verify(['stored'])).toMatchObject({ code: 0 })
+  desk.exposed.add('/here/token')
+  expect((await desk.run([...words, `${sink.url}/upload-url`, '--token', 'token'])).err).toMatch(/chmod 600/)
+})
+
+test('a collector gets OCSF events, under an offset of its own', async () => {
+  await using sink = await startSinkDouble()
+  const words = ['audit', 'upload', '--to', `${sink.url}/events`, '--ocsf', '--redact', '--state', 'siem']
+  sink.next('events', 503)
+  expect(await desk.run(words)).toMatchObject({ code: 0 })
+  const events = [...sink.events.values()].flat() as { class_uid: number }[]
+  expect(events.map((event) => event.class_uid)).toEqual([6003, 6003, 6003, 6003])
+  sink.next('events', 401)
+  await owner.act(1)
+  const ran = await desk.run(words)
+  expect([ran.code, ran.err]).toEqual([8, expect.stringMatching(/answered 401/)])
+  expect(ran.err).not.toMatch(/Sign in/)
 })
