@@ -60,6 +60,7 @@ const verdicts: Record<ErrorCode, Verdict> = {
   'tool-failed': 'final',
   'durable-unavailable': 'retryable',
   'database-unavailable': 'retryable',
+  'evidence-unavailable': 'retryable', // refused before the effect; the spool empties by itself
   internal: 'retryable', // a fault of a driver; broken invariants are told apart below
 }
 

@@ -125,6 +125,7 @@ const turnCodes: readonly ErrorCode[] = [
   'scope-inactive',
   'money-stopped',
   'database-unavailable',
+  'evidence-unavailable',
 ]
 
 // Whether the model is told now. A read that may succeed later is tried again first.

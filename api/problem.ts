@@ -164,6 +164,12 @@ export const problems = {
     wire: 'UNAVAILABLE',
     retryAfterSeconds: 2,
   },
+  'evidence-unavailable': {
+    status: 503,
+    title: 'What is done cannot be recorded, so nothing is done.',
+    wire: 'UNAVAILABLE',
+    retryAfterSeconds: 2,
+  },
   'database-unavailable': {
     status: 503,
     title: 'The database is not available.',

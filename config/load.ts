@@ -25,6 +25,9 @@ export const roles = ['durable', 'llm', 'tools', 'ledger', 'control', 'batch'] a
 export type Role = (typeof roles)[number]
 
 /** Every variable Gatehouse reads. `.env.example` lists the same names; a test compares the two. */
+// libpq allows an empty host with `?host=/socket/folder`, which the URL standard does not.
+const postgresUrl = z.string().regex(/^postgres(ql)?:\/\//, 'must begin with postgres://')
+
 export const Environment = z.object({
   GATEHOUSE_ENV: withDefault(z.enum(['development', 'production']), 'development'),
   GATEHOUSE_PORT: withDefault(z.coerce.number().int().min(0).max(65_535), '4300'),
@@ -48,8 +51,8 @@ export const Environment = z.object({
   GATEHOUSE_MASTER_KEY: optional(z.string().regex(/^[0-9a-f]{64}$/i, 'must be 64 hexadecimal digits (32 bytes)')),
   GATEHOUSE_MODEL_URL: optional(url(['http:', 'https:'])),
   GATEHOUSE_TOOLS_URL: optional(url(['http:', 'https:'])),
-  // libpq allows an empty host with `?host=/socket/folder`, which the URL standard does not.
-  DATABASE_URL: optional(z.string().regex(/^postgres(ql)?:\/\//, 'must begin with postgres://')),
+  DATABASE_URL: optional(postgresUrl),
+  DATABASE_OWNER_URL: optional(postgresUrl),
   TEMPORAL_ADDRESS: optional(z.string().regex(/^[^\s:/]+:\d+$/, 'must be host:port')),
   TEMPORAL_NAMESPACE: withDefault(z.string().min(1), 'gatehouse'),
   TEMPORAL_UI_URL: optional(url(['http:', 'https:'])),
@@ -83,6 +86,8 @@ export type Config = {
   readonly telemetry: { readonly otlpEndpoint: string | undefined; readonly logLevel: string }
   readonly secrets: {
     readonly databaseUrl: Secret | undefined
+    /** Owner of the schema, for migrations and the operator's commands; absent: `databaseUrl` is the owner's. */
+    readonly databaseOwnerUrl: Secret | undefined
     readonly anthropicApiKey: Secret | undefined
     /** 32 bytes as hex; absent means the key file of the state folder. */
     readonly masterKey: Secret | undefined
@@ -143,6 +148,7 @@ function toConfig(values: z.output<typeof Environment>): Config {
     telemetry: { otlpEndpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT, logLevel: values.LOG_LEVEL },
     secrets: {
       databaseUrl: hidden(values.DATABASE_URL),
+      databaseOwnerUrl: hidden(values.DATABASE_OWNER_URL),
       anthropicApiKey: hidden(values.ANTHROPIC_API_KEY),
       masterKey: hidden(values.GATEHOUSE_MASTER_KEY),
     },

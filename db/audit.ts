@@ -2,15 +2,36 @@
 import type { AuditIntent, AuditOutcome } from '../schemas/audit.ts'
 import type { Client, Queryable } from './pool.ts'
 
-/** A decision that has ended, or whose effect was a read: intent and outcome in one write. */
-export async function insertAudit(
+/** A decision and its end. */
+export type Decided = {
+  readonly id: string
+  readonly tenant: string
+  readonly intent: AuditIntent
+  readonly outcome: AuditOutcome
+}
+
+/** A decision that has ended, in the transaction of what it concerns: intent and outcome in one write. */
+export async function insertAudit(queryable: Queryable, decided: Decided): Promise<void> {
+  await insertPending(queryable, decided.tenant, [decided])
+}
+
+/** Evidence that waits in the table from now on, and is sealed from there. What waits already stays as it is. */
+export async function insertPending(
   queryable: Queryable,
-  row: { id: string; tenant: string; intent: AuditIntent; outcome: AuditOutcome },
+  tenant: string,
+  rows: readonly { id: string; intent: object; outcome: object }[],
 ): Promise<void> {
   await queryable.query({
     name: 'audit-insert',
-    text: 'INSERT INTO audit_pending (id, tenant, intent, outcome) VALUES ($1, $2, $3, $4)',
-    values: [row.id, row.tenant, JSON.stringify(row.intent), JSON.stringify(row.outcome)],
+    text: `INSERT INTO audit_pending (id, tenant, intent, outcome)
+      SELECT r.id, $1, r.intent, r.outcome FROM unnest($2::uuid[], $3::jsonb[], $4::jsonb[]) AS r (id, intent, outcome)
+      ON CONFLICT (id) DO NOTHING`,
+    values: [
+      tenant,
+      rows.map(({ id }) => id),
+      rows.map(({ intent }) => JSON.stringify(intent)),
+      rows.map(({ outcome }) => JSON.stringify(outcome)),
+    ],
   })
 }
 
@@ -48,19 +69,47 @@ export type Head = { readonly seq: number; readonly sha256: string }
 /** What the first record of a chain names as its predecessor. */
 export const noPredecessor = '0'.repeat(64)
 
+export type LockedHead = Head & {
+  readonly checkpointSeq: number
+  /** How long records have lain beyond the last checkpoint; null when none do. */
+  readonly uncoveredMs: number | null
+}
+
 /** Locks the head of a tenant's chain until the transaction ends: one process at a time continues a chain. */
-export async function lockHead(client: Client, tenant: string): Promise<Head> {
+export async function lockHead(client: Client, tenant: string): Promise<LockedHead> {
+  const head = await lockPresentHead(client, tenant)
+  if (head) return head
   await client.query({
     name: 'audit-head-open',
     text: 'INSERT INTO audit_head (tenant, sha256) VALUES ($1, $2) ON CONFLICT DO NOTHING',
     values: [tenant, noPredecessor],
   })
-  const { rows } = await client.query<{ seq: bigint; sha256: string }>({
+  const opened = await lockPresentHead(client, tenant)
+  return opened ?? { seq: 0, sha256: noPredecessor, checkpointSeq: 0, uncoveredMs: null }
+}
+
+async function lockPresentHead(client: Client, tenant: string): Promise<LockedHead | undefined> {
+  const { rows } = await client.query<{ seq: bigint; sha256: string; covered: bigint; uncoveredMs: number | null }>({
     name: 'audit-head-lock',
-    text: 'SELECT seq, sha256 FROM audit_head WHERE tenant = $1 FOR UPDATE',
+    text: `SELECT seq, sha256, checkpoint_seq AS covered,
+        (extract(epoch FROM clock_timestamp() - uncovered_since) * 1000)::double precision AS "uncoveredMs"
+      FROM audit_head WHERE tenant = $1 FOR UPDATE`,
     values: [tenant],
   })
-  return { seq: Number(rows[0]?.seq ?? 0n), sha256: rows[0]?.sha256 ?? noPredecessor }
+  const [row] = rows
+  if (!row) return undefined
+  const { sha256, uncoveredMs } = row
+  return { seq: Number(row.seq), sha256, checkpointSeq: Number(row.covered), uncoveredMs }
+}
+
+/** Which of these are in a chain already, and whether as unknown. */
+export async function findSealed(client: Client, ids: readonly string[]): Promise<ReadonlyMap<string, boolean>> {
+  const { rows } = await client.query<{ id: string; unknown: boolean }>({
+    name: 'audit-find-sealed',
+    text: "SELECT id, body::jsonb->>'status' = 'unknown' AS unknown FROM audit_record WHERE id = ANY($1::uuid[])",
+    values: [ids],
+  })
+  return new Map(rows.map(({ id, unknown }) => [id, unknown]))
 }
 
 export type PendingRow = {
@@ -125,7 +174,8 @@ export async function appendRecords(
   })
   await client.query({
     name: 'audit-head-move',
-    text: 'UPDATE audit_head SET seq = $2, sha256 = $3 WHERE tenant = $1',
+    text: `UPDATE audit_head SET seq = $2, sha256 = $3, uncovered_since = coalesce(uncovered_since, clock_timestamp())
+      WHERE tenant = $1`,
     values: [chain.tenant, last.seq, last.sha256],
   })
 }

@@ -62,6 +62,7 @@ export const errorCodes = [
   'tool-failed',
   'durable-unavailable',
   'database-unavailable',
+  'evidence-unavailable',
   'internal',
 ] as const
 

@@ -115,11 +115,25 @@ export const policyPatternCharsMax = 500 // of one RE2 pattern
 
 // Audit.
 export const auditBatchMax = 100
+export const auditYieldRecords = 10 // about a millisecond of signing, then others have their turn
 export const auditSealMs = 50 // a decided call is chained within this time of its outcome
 export const auditIdleMs = 1_000 // looks for what other processes left
 export const auditTenantsMax = 1_000 // chains continued or listed at a time
 export const auditVerifyPageRows = 500
 export const auditUnknownMs = 15 * 60_000 // an intent without outcome after this time is sealed as unknown
+
+// Audit: spool and checkpoints.
+export const spoolFileBytesMax = 8_000_000 // then the next file; what is sealed is freed by files
+export const spoolBytesMax = 64_000_000 // unsealed evidence of one process, 20 s at 1,000 decisions a second
+export const spoolFolderBytesMax = 256_000_000 // all processes of a state folder, dead ones too; looked at per file
+export const spoolPendingMax = 10_000 // writes that wait for the file
+export const spoolBatchMax = 1_000 // lines of one write
+export const spoolLineCharsMax = 300_000 // a record is a few thousand; the names in it come from callers
+export const spoolReadBytes = 256_000 // read at a time while sealing: some milliseconds of parsing
+export const spoolTakeoversMax = 3 // a write that finds its file taken over so often is refused
+export const spoolSweepMax = 100 // left spools looked at in one sweep
+export const checkpointRecordsMax = 1_000 // records of a chain without a checkpoint
+export const checkpointMs = 60_000 // the same in time
 
 // Temporal.
 export const rollOverTurns = 200 // continue-as-new of a session after so many turns

@@ -1,9 +1,9 @@
 // The second half of the pipeline: one attempt of one effect. Governed, its row, hold and audit intent are committed
-// before any byte leaves, and its end, outcome and rows in one transaction; lean, its record is written before the answer.
+// before any byte leaves, and its end, outcome and rows in one transaction; lean, intent and outcome are in the spool.
 import { randomUUID } from 'node:crypto'
 import { beginAttempt, endAttempt } from '../db/attempt.ts'
 import { insertAudit, recordOutcome } from '../db/audit.ts'
-import type { Client, Queryable } from '../db/pool.ts'
+import type { Client } from '../db/pool.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { GatewayError, InvariantError, invariant, toError } from '../domain/errors.ts'
 import { auditIntent, auditOutcome, type Ending } from './audit-record.ts'
@@ -15,10 +15,20 @@ export function isGoverned({ resource, hold }: Pick<Call, 'resource' | 'hold'>):
   return resource.kind === 'model' || resource.effectClass !== 'read' || hold !== undefined
 }
 
-type Begun = NonNullable<Passage['attempt']>
+type Admitted = Pick<Passage, 'attempt'> | Pick<Passage, 'begun'>
+
+/** Writes the intent of an effect that has no attempt row: a read that costs nothing. */
+export async function beginRead(deps: PipelineDeps, passage: Passage): Promise<Admitted | Refusal> {
+  try {
+    return { begun: await deps.evidence.begin(randomUUID(), auditIntent({ ...passage, span: deps.spanIds() })) }
+  } catch (error) {
+    if (!(error instanceof GatewayError) || error.code !== 'evidence-unavailable') throw error
+    return { code: 'evidence-unavailable', reason: error.message }
+  }
+}
 
 /** Passes the gate in the database, takes the hold, writes attempt and intent: all or nothing, before the effect. */
-export async function begin(deps: PipelineDeps, passage: Passage): Promise<Begun | Refusal> {
+export async function begin(deps: PipelineDeps, passage: Passage): Promise<Admitted | Refusal> {
   const { call, gate } = passage
   const { kind } = call.resource
   invariant(kind === 'model' || kind === 'tool', 'Governed effects are calls of models and tools.')
@@ -36,7 +46,7 @@ export async function begin(deps: PipelineDeps, passage: Passage): Promise<Begun
   })
   switch (answer.kind) {
     case 'ok':
-      return { id, seq: answer.seq }
+      return { attempt: { id, seq: answer.seq } }
     case 'revoked':
       return { code: 'revoked', reason: `${answer.scope} was revoked.` }
     case 'insufficient':
@@ -70,7 +80,8 @@ async function performOnce<T>(
   { passage, signal, effect }: Performing<T>,
 ): Promise<EffectResult<T>> {
   const watch = deps.epochs.watch(passage.gate)
-  const attemptId = passage.attempt?.id ?? randomUUID()
+  const attemptId = passage.attempt?.id ?? passage.begun?.id
+  invariant(attemptId !== undefined, 'An effect has an intent.')
   try {
     const either = AbortSignal.any([signal, watch.signal])
     either.throwIfAborted() // the last look before bytes leave
@@ -95,7 +106,8 @@ function causeOf(thrown: unknown, revoked: AbortSignal): unknown {
   return new GatewayError('revoked', toError(revoked.reason).message, { cause: thrown })
 }
 
-// Rows, postings, the attempt's end and the audit outcome stand or fall together.
+// Rows, postings, the attempt's end and the audit outcome stand or fall together; a read has its outcome in the spool
+// once its rows stand.
 async function recordResult<T>(
   deps: PipelineDeps,
   passage: Passage,
@@ -104,17 +116,16 @@ async function recordResult<T>(
   const end: Ending = result.fault
     ? { status: 'error', code: result.fault.code, output: result.output }
     : { status: 'ok', output: result.output }
-  if (passage.attempt === null && result.record === undefined) {
-    await writeOutcome(deps, passage, { queryable: deps.pool, attemptId, end })
-  } else {
+  if (passage.attempt !== null || result.record !== undefined) {
     await inTransaction(deps.pool, async (client: Client) => {
       await result.record?.(client)
-      const outcome = result.fault?.code ?? 'ok'
-      if (passage.attempt) await endAttempt(client, { id: attemptId, outcome, usage: result.usage })
-      await writeOutcome(deps, passage, { queryable: client, attemptId, end })
+      if (!passage.attempt) return
+      await endAttempt(client, { id: attemptId, outcome: result.fault?.code ?? 'ok', usage: result.usage })
+      await writeOutcome(deps, passage, { client, attemptId, end })
     })
   }
-  deps.sealer.wake()
+  if (passage.begun) await deps.evidence.end(passage.begun, auditOutcome(end, passage.startedAtMs))
+  else deps.evidence.wake()
 }
 
 // The caller gets the effect's error even when it cannot be recorded: the intent then stands, and is sealed as unknown.
@@ -124,12 +135,17 @@ async function recordFailure(
   { attemptId, error }: { attemptId: string; error: unknown },
 ): Promise<void> {
   const code = codeOf(error)
+  const end: Ending = { status: 'error', code }
+  if (passage.begun) {
+    await deps.evidence.end(passage.begun, auditOutcome(end, passage.startedAtMs)).catch(() => undefined)
+    return
+  }
   const work = async (client: Client) => {
-    if (passage.attempt) await endAttempt(client, { id: attemptId, outcome: code, usage: undefined })
-    await writeOutcome(deps, passage, { queryable: client, attemptId, end: { status: 'error', code } })
+    await endAttempt(client, { id: attemptId, outcome: code, usage: undefined })
+    await writeOutcome(deps, passage, { client, attemptId, end })
   }
   await inTransaction(deps.pool, work).catch(() => undefined)
-  deps.sealer.wake()
+  deps.evidence.wake()
 }
 
 /** Code of a failure on record. */
@@ -141,16 +157,12 @@ export function codeOf(error: unknown): string {
 async function writeOutcome(
   deps: PipelineDeps,
   passage: Passage,
-  { queryable, attemptId, end }: { queryable: Queryable; attemptId: string; end: Ending },
+  { client, attemptId, end }: { client: Client; attemptId: string; end: Ending },
 ): Promise<void> {
   const outcome = auditOutcome(end, passage.startedAtMs)
-  if (passage.attempt && (await recordOutcome(queryable, attemptId, outcome))) return
+  if (await recordOutcome(client, attemptId, outcome)) return
   const intent = auditIntent({ ...passage, span: deps.spanIds() })
-  const late = passage.attempt && { effect_seq: Number(passage.attempt.seq), follows: attemptId }
-  await insertAudit(queryable, {
-    id: late ? randomUUID() : attemptId,
-    tenant: passage.call.principal.tenant,
-    intent: { ...intent, ...late },
-    outcome,
-  })
+  const late = { effect_seq: Number(passage.attempt?.seq ?? 0n), follows: attemptId }
+  const { tenant } = passage.call.principal
+  await insertAudit(client, { id: randomUUID(), tenant, intent: { ...intent, ...late }, outcome })
 }

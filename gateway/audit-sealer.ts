@@ -1,24 +1,21 @@
-// Joins intents and outcomes into one signed chain per tenant. Every process runs one; the tenant's head row decides who
-// seals, and all of it is one transaction, so there is no gap and nothing twice.
-import { canonicalJson } from '../crypto/portable/canonical-json.ts'
-import { sha256Hex } from '../crypto/evidence.ts'
-import {
-  appendRecords,
-  lockHead,
-  takePending,
-  tenantsToSeal,
-  type Head,
-  type PendingRow,
-  type RecordRow,
-} from '../db/audit.ts'
-import type { Pool } from '../db/pool.ts'
-import { inTransaction } from '../db/transaction.ts'
+// Brings evidence into the chains: soon after it was written, and each second what was left by others. Every process runs
+// one; the tenant's head row decides who seals.
+import { insertPending, tenantsToSeal } from '../db/audit.ts'
+import { tenantsToCover } from '../db/audit-checkpoint.ts'
 import { toError } from '../domain/errors.ts'
-import { auditBatchMax, auditIdleMs, auditSealMs, auditTenantsMax, auditUnknownMs } from '../domain/limits.ts'
-import type { AuditIntent } from '../schemas/audit.ts'
+import {
+  auditBatchMax,
+  auditIdleMs,
+  auditSealMs,
+  auditTenantsMax,
+  auditUnknownMs,
+  checkpointMs,
+} from '../domain/limits.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { unknownOutcome } from './audit-record.ts'
-import type { SigningKeys } from './signing-keys.ts'
+import { sealBatch, type Batch, type ChainDeps } from './seal-chain.ts'
+import type { SpoolFiles } from './spool-files.ts'
+import type { Evidence, SpoolReader } from './spool-reader.ts'
 
 export type AuditSealer = AsyncDisposable & {
   /** Says that something of this process waits. */
@@ -27,18 +24,30 @@ export type AuditSealer = AsyncDisposable & {
   readonly drain: () => Promise<void>
 }
 
-export type SealerDeps = {
-  readonly pool: Pool
-  readonly keys: Pick<SigningKeys, 'active' | 'sign'>
+export type SealerDeps = ChainDeps & {
   readonly log: Pick<Logger, 'error'>
+  readonly files: SpoolFiles
+  /** What is done each second beside sealing: locks, spools of others, keys. */
+  readonly upkeep: () => Promise<void>
 }
 
-/** Starts sealing: soon after a wake, and each second for what other processes left. */
+/** What sealing a spool takes. */
+export type SpoolSealing = ChainDeps & Pick<SealerDeps, 'log'> & { readonly files: Pick<SpoolFiles, 'all'> }
+
+/** Starts sealing. */
 export function createAuditSealer(deps: SealerDeps): AuditSealer {
   let timer: NodeJS.Timeout | undefined
   let dueAt = Number.POSITIVE_INFINITY
-  let running: Promise<void> | undefined
+  let upkeepAt = 0
+  let isRunning = false
   let ended = false
+  let last: Promise<void> = Promise.resolve()
+  // One round at a time: a reader of a spool has one place.
+  const inTurn = (work: () => Promise<void>): Promise<void> => {
+    const next = last.then(work)
+    last = next.catch(() => undefined)
+    return next
+  }
   const plan = (ms: number) => {
     if (ended || dueAt <= performance.now() + ms) return
     clearTimeout(timer)
@@ -46,75 +55,109 @@ export function createAuditSealer(deps: SealerDeps): AuditSealer {
     timer = setTimeout(seal, ms)
     timer.unref()
   }
+  const round = async () => {
+    await sealAll(deps)
+    if (performance.now() < upkeepAt) return
+    upkeepAt = performance.now() + auditIdleMs
+    await deps.upkeep()
+    await coverAll(deps)
+  }
   const seal = () => {
     dueAt = Number.POSITIVE_INFINITY
-    if (running) return plan(auditSealMs) // what arrived meanwhile may have missed this round
-    running = sealAll(deps)
+    if (isRunning) return plan(auditSealMs) // what arrived meanwhile may have missed this round
+    isRunning = true
+    void inTurn(round)
       .catch((error: unknown) => deps.log.error({ err: toError(error) }, 'sealing the audit chain failed'))
       .finally(() => {
-        running = undefined
+        isRunning = false
         plan(auditIdleMs)
       })
   }
-  plan(auditIdleMs)
+  plan(auditSealMs)
   return {
     wake: () => plan(auditSealMs),
-    async drain() {
-      await running
-      await sealAll(deps)
-    },
+    drain: () => inTurn(() => sealAll(deps)),
     async [Symbol.asyncDispose]() {
       ended = true
       clearTimeout(timer)
-      await running
-      await sealAll(deps).catch((error: unknown) => deps.log.error({ err: toError(error) }, 'the last sealing failed'))
+      await inTurn(() => sealAll(deps)).catch((error: unknown) =>
+        deps.log.error({ err: toError(error) }, 'the last sealing failed'),
+      )
     },
   }
 }
 
 async function sealAll(deps: SealerDeps): Promise<void> {
+  for (const own of deps.files.all()) {
+    own.reader.giveUp(performance.now() - auditUnknownMs)
+    await sealSpool(deps, own.reader)
+    if (deps.files.release(own)) reportUnreadable(deps, own.file.id, own.reader)
+  }
   const tenants = await tenantsToSeal(deps.pool, { unknownMs: auditUnknownMs, limit: auditTenantsMax })
-  for (const tenant of tenants) {
-    await sealTenant(deps, tenant).catch((error: unknown) => {
-      deps.log.error({ err: toError(error), tenant }, 'a chain was not continued')
-    })
-  }
+  for (const tenant of tenants) await attempt(deps, tenant, () => sealTable(deps, tenant))
 }
 
-async function sealTenant(deps: SealerDeps, tenant: string): Promise<void> {
-  while ((await sealBatch(deps, tenant)) === auditBatchMax) continue
-}
-
-async function sealBatch({ pool, keys }: SealerDeps, tenant: string): Promise<number> {
-  return inTransaction(pool, async (client) => {
-    let head = await lockHead(client, tenant)
-    const pending = await takePending(client, { tenant, limit: auditBatchMax, unknownMs: auditUnknownMs })
-    const records: RecordRow[] = []
-    for (const row of pending) {
-      const record = sealRecord(keys, row, head)
-      records.push(record)
-      head = record
+/** Seals all that is ready in a spool. Throws when the database does not answer; nothing of it is lost then. */
+export async function sealSpool(deps: SpoolSealing, reader: SpoolReader): Promise<void> {
+  for (;;) {
+    const ready = await reader.look()
+    if (ready.length === 0) return
+    for (const batch of batchesOf(ready)) {
+      await sealOrPark(deps, batch)
+      // An outcome may stand in a later file than its intent.
+      const readers = [reader, ...deps.files.all().map((own) => own.reader)]
+      for (const each of readers) each.settle(batch.evidence.map(({ id }) => id))
     }
-    await appendRecords(client, { tenant, records })
-    return records.length
-  })
+  }
 }
 
-// Sealed as it was written: a row of an older form stays evidence.
-function sealRecord(keys: SealerDeps['keys'], row: PendingRow, head: Head): RecordRow {
-  const seq = head.seq + 1
-  const { kid } = keys.active('audit')
-  const unsigned = { ...row.intent, ...(row.outcome ?? unknownOutcome), id: row.id, seq, prev_sha256: head.sha256, kid }
-  const { signature } = keys.sign('audit', Buffer.from(canonicalJson(unsigned), 'utf8'))
-  const body = canonicalJson({ ...unsigned, sig: `ed25519:${signature.toString('base64')}` })
-  const { ts, wallet_id: walletId, policy } = row.intent as Partial<AuditIntent>
-  return {
-    seq,
-    id: row.id,
-    body,
-    sha256: sha256Hex(body),
-    at: ts ?? new Date().toISOString(),
-    walletId: walletId ?? null,
-    decision: policy?.decision ?? 'none',
+// A chain that cannot be continued keeps nobody else's evidence in the spool: its own waits in the table.
+async function sealOrPark(deps: SpoolSealing, batch: Batch): Promise<void> {
+  try {
+    await sealBatch(deps, batch)
+  } catch (error) {
+    deps.log.error({ err: toError(error), tenant: batch.tenant }, 'a chain was not continued')
+    const rows = batch.evidence.map((each) => ({ ...each, outcome: each.outcome ?? unknownOutcome }))
+    await insertPending(deps.pool, batch.tenant, rows)
   }
+}
+
+function batchesOf(ready: readonly Evidence[]): Batch[] {
+  const groups = new Map<string, Evidence[]>()
+  for (const each of ready) {
+    const tenant = String(each.intent['tenant'])
+    const group = groups.get(tenant)
+    if (group) group.push(each)
+    else groups.set(tenant, [each])
+  }
+  return [...groups].flatMap(([tenant, all]) =>
+    Array.from({ length: Math.ceil(all.length / auditBatchMax) }, (_, n) => ({
+      tenant,
+      evidence: all.slice(n * auditBatchMax, (n + 1) * auditBatchMax),
+    })),
+  )
+}
+
+/** Says that a file is kept aside because somebody other than a writer of ours has written in it. */
+export function reportUnreadable({ log }: Pick<SealerDeps, 'log'>, id: string, reader: SpoolReader): void {
+  const lines = reader.unreadable()
+  if (lines > 0) log.error({ spool: id, lines }, 'a spool has lines that nobody can read; it is kept aside')
+}
+
+async function sealTable(deps: ChainDeps, tenant: string): Promise<void> {
+  while ((await sealBatch(deps, { tenant, evidence: [] })) === auditBatchMax) continue
+}
+
+// Chains at rest are covered too.
+async function coverAll(deps: SealerDeps): Promise<void> {
+  const tenants = await tenantsToCover(deps.pool, { waitMs: checkpointMs, limit: auditTenantsMax })
+  for (const tenant of tenants) {
+    await attempt(deps, tenant, async () => void (await sealBatch(deps, { tenant, evidence: [] })))
+  }
+}
+
+async function attempt({ log }: SealerDeps, tenant: string, work: () => Promise<void>): Promise<void> {
+  await work().catch((error: unknown) => {
+    log.error({ err: toError(error), tenant }, 'a chain was not continued')
+  })
 }

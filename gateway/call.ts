@@ -50,6 +50,7 @@ export type Answer<T> =
         | 'policy-refused'
         | 'revoked'
         | 'revocation-feed-stale'
+        | 'evidence-unavailable'
         | 'insufficient-funds'
         | 'budget-exceeded'
         | 'minimum-balance'

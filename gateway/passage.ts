@@ -4,15 +4,15 @@ import type { Decision } from '../domain/policy/combine.ts'
 import type { GateScope } from '../domain/revocation.ts'
 import type { Events } from '../telemetry/events.ts'
 import type { SpanIds } from '../telemetry/tracing.ts'
-import type { AuditSealer } from './audit-sealer.ts'
 import type { Answer, Call } from './call.ts'
-import type { Epochs, PolicySource } from './ports.ts'
+import type { BegunEvidence, Epochs, PolicySource, Spool } from './ports.ts'
 
 export type PipelineDeps = {
   readonly pool: Pool
   readonly epochs: Epochs
   readonly policy: PolicySource
-  readonly sealer: Pick<AuditSealer, 'wake'>
+  /** Evidence of what has no transaction of its own; woken when something waits in the table. */
+  readonly evidence: Spool & { readonly wake: () => void }
   readonly events: Pick<Events, 'decisionMade'>
   /** Ids of the span that is active, if any. */
   readonly spanIds: () => SpanIds | null
@@ -26,6 +26,8 @@ export type Passage = {
   readonly startedAtMs: number
   /** Present once a governed effect was admitted: its attempt row and audit intent are committed. */
   readonly attempt: { readonly id: string; readonly seq: bigint } | null
+  /** Present once a lean read was admitted: its intent is in the spool. */
+  readonly begun: BegunEvidence | null
 }
 
 export type Held = Extract<Answer<never>, { kind: 'held' }>

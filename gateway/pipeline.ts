@@ -1,20 +1,20 @@
 // The one pipeline. Every effect on the outside world, from a door or an activity, takes these steps in this order: gate
 // in memory, decision, admission, the gate once more, effect, record. It knows neither Express nor Temporal.
 import { randomUUID } from 'node:crypto'
-import { insertAudit } from '../db/audit.ts'
-import type { Queryable } from '../db/pool.ts'
+import { insertAudit, type Decided } from '../db/audit.ts'
+import type { Client } from '../db/pool.ts'
 import { GatewayError, invariant, type ErrorCode } from '../domain/errors.ts'
 import { gateScopesMax } from '../domain/limits.ts'
 import { decide } from '../domain/policy/combine.ts'
 import { firstRevoked, mergeGates, scopeName, type GateScope } from '../domain/revocation.ts'
-import { begin, codeOf, isGoverned, perform } from './attempt.ts'
+import { begin, beginRead, codeOf, isGoverned, perform } from './attempt.ts'
 import { auditIntent, auditOutcome, type Ending } from './audit-record.ts'
 import type { Answer, Call, Effect, Pipeline } from './call.ts'
 import type { Recorder } from './ports.ts'
 import type { Held, Passage, PipelineDeps, Refusal, Refused, Step } from './passage.ts'
 
-const toEffect: readonly Step[] = [passGate, obeyDecision, trustFeedOfRead, admitGoverned]
-const toAdmission: readonly Step[] = [passGate, obeyDecision, trustFeed]
+const toEffect: readonly Step[] = [passGate, obeyDecision, trustFeedOfRead, trustSpool, admitEffect]
+const toAdmission: readonly Step[] = [passGate, obeyDecision, trustFeed, trustSpool]
 
 export function createPipeline(deps: PipelineDeps): Pipeline {
   return {
@@ -34,7 +34,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
         ? await enterRecorded(deps, passed, enter)
         : await auditAlone(deps, passed, { status: 'admitted' })
       observe(deps, passed)
-      deps.sealer.wake()
+      deps.evidence.wake()
       return { kind: 'done', value: value as T, decision: passed.decision }
     },
   }
@@ -53,6 +53,7 @@ async function walk(
     at: new Date(),
     startedAtMs: performance.now(),
     attempt: null,
+    begun: null,
   }
   for (const step of steps) {
     const next = await step(deps, passage)
@@ -110,11 +111,17 @@ async function trustFeedOfRead(deps: PipelineDeps, passage: Passage): Promise<Pa
   return isGoverned(passage.call) ? passage : trustFeed(deps, passage)
 }
 
-async function admitGoverned(deps: PipelineDeps, passage: Passage): Promise<Passage | Refused> {
-  const attempt = isGoverned(passage.call) ? await begin(deps, passage) : null
-  if (attempt && 'code' in attempt) return refuse(deps, passage, attempt)
+// What is done must leave evidence. Full or unwritable, the spool takes no outcome either.
+async function trustSpool(deps: PipelineDeps, passage: Passage): Promise<Passage | Refused> {
+  if (deps.evidence.isOpen()) return passage
+  return refuse(deps, passage, { code: 'evidence-unavailable', reason: 'Evidence cannot be recorded right now.' })
+}
+
+async function admitEffect(deps: PipelineDeps, passage: Passage): Promise<Passage | Refused> {
+  const admitted = isGoverned(passage.call) ? await begin(deps, passage) : await beginRead(deps, passage)
+  if ('code' in admitted) return refuse(deps, passage, admitted)
   observe(deps, passage)
-  return { ...passage, attempt }
+  return { ...passage, ...admitted }
 }
 
 // What does not pass is recorded as fully as what does.
@@ -130,34 +137,41 @@ async function enterRecorded<T>(
   passage: Passage,
   enter: (record: Recorder) => Promise<T>,
 ): Promise<T> {
+  const admitted = decidedAs(deps, passage, { status: 'admitted' })
   try {
-    return await enter((client) => insertRecord(deps, passage, { queryable: client, end: { status: 'admitted' } }))
+    return await enter((client: Client) => insertAudit(client, admitted))
   } catch (error) {
     const refused = error instanceof GatewayError
     const end: Ending = { status: refused ? 'refused' : 'error', code: codeOf(error) }
-    await auditAlone(deps, passage, end).catch(() => undefined) // the database may be what failed: nothing was admitted
+    await auditAlone(deps, passage, end).catch(() => undefined) // nothing was admitted, and the caller hears why
     observe(deps, passage, refused ? error.code : 'internal')
     throw error
   }
 }
 
+// A decision after which nothing is done is one write of the spool. A refusal has the table left when the spool is full
+// or broken; when that fails too, the caller hears of the evidence rather than of the refusal.
 async function auditAlone(deps: PipelineDeps, passage: Passage, end: Ending): Promise<null> {
-  await insertRecord(deps, passage, { queryable: deps.pool, end })
-  deps.sealer.wake()
+  const decided = decidedAs(deps, passage, end)
+  try {
+    await deps.evidence.write(decided.id, decided)
+  } catch (error) {
+    if (!(error instanceof GatewayError) || error.code !== 'evidence-unavailable') throw error
+    await insertAudit(deps.pool, decided).catch(() => {
+      throw error
+    })
+    deps.evidence.wake()
+  }
   return null
 }
 
-async function insertRecord(
-  deps: PipelineDeps,
-  passage: Passage,
-  { queryable, end }: { queryable: Queryable; end: Ending },
-): Promise<void> {
-  await insertAudit(queryable, {
+function decidedAs(deps: PipelineDeps, passage: Passage, end: Ending): Decided {
+  return {
     id: randomUUID(),
     tenant: passage.call.principal.tenant,
     intent: auditIntent({ ...passage, span: deps.spanIds() }),
     outcome: auditOutcome(end, passage.startedAtMs),
-  })
+  }
 }
 
 function observe({ events }: PipelineDeps, { call, decision, startedAtMs }: Passage, code?: ErrorCode): void {

@@ -5,6 +5,7 @@ import type { Client } from '../db/pool.ts'
 import type { GateScope } from '../domain/revocation.ts'
 import type { PolicySet } from '../domain/policy/combine.ts'
 import type { Role } from '../domain/principal.ts'
+import type { AuditIntent, AuditOutcome } from '../schemas/audit.ts'
 
 export type Clock = () => Date
 
@@ -66,3 +67,21 @@ export type HoldOrder = {
 
 /** Work done in the transaction that records an outcome: message rows, postings. */
 export type Recorder = (client: Client) => Promise<void>
+
+/** An intent that was written; it goes back with its outcome. */
+export type BegunEvidence = { readonly id: string }
+
+/**
+ * Evidence outside any transaction, kept over the death of the process. Each call resolves when it is written, and
+ * rejects with `evidence-unavailable` when it is not.
+ */
+export type Spool = {
+  /** False when evidence cannot be written now: effects are refused. */
+  readonly isOpen: () => boolean
+  /** What is about to be done. */
+  readonly begin: (id: string, intent: AuditIntent) => Promise<BegunEvidence>
+  /** How it ended. */
+  readonly end: (begun: BegunEvidence, outcome: AuditOutcome) => Promise<void>
+  /** A decision after which nothing is done. */
+  readonly write: (id: string, evidence: { intent: AuditIntent; outcome: AuditOutcome }) => Promise<void>
+}

@@ -30,7 +30,9 @@ export type SigningKeys = {
   readonly publicKeys: (purpose: KeyPurpose) => readonly PublicKey[]
   /** A key by id; an unknown id reloads the rows at most once per 30 s. */
   readonly find: (kid: string) => Promise<PublicKey | undefined>
-  /** Makes a new active key; replicas learn of it from its first signature. */
+  /** Reads the rows again, at most once per 30 s, so that a key that was replaced elsewhere signs no longer. */
+  readonly refresh: () => Promise<void>
+  /** Makes a new active key; other processes sign with it within 30 s. */
   readonly rotate: (purpose: KeyPurpose) => Promise<string>
 }
 
@@ -78,6 +80,7 @@ export async function createSigningKeys(deps: { pool: Pool; seal: Seal; clock: C
       await (reloading ??= reload().finally(() => (reloading = undefined)))
       return keys.find((key) => key.kid === kid)
     },
+    refresh: () => (reloading ??= reload().finally(() => (reloading = undefined))),
     async rotate(purpose) {
       await create(deps, [purpose], true)
       keys = await load(deps)

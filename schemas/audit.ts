@@ -128,3 +128,10 @@ export const AuditCheckpoint = z.strictObject({
   sig: z.string().regex(/^ed25519:[A-Za-z0-9+/]{86}==$/),
 })
 export type AuditCheckpoint = z.output<typeof AuditCheckpoint>
+
+/** A line of a spool: an intent, the outcome of an intent of the same spool, or both at once. */
+export const SpoolLine = z.object({
+  id: z.uuid(),
+  intent: z.record(z.string(), z.unknown()).optional(),
+  outcome: z.record(z.string(), z.unknown()).optional(),
+})

@@ -1,6 +1,6 @@
 // `npm run ledger -- check` looks at the whole ledger and ends with 1 when something does not hold; `npm run ledger --
-// resume` does the same and, when all is clean, lifts every stop. `DATABASE_URL` or that of the running installation; it
-// must be the owner's: the application role cannot start money again.
+// resume` does the same and, when all is clean, lifts every stop. On `DATABASE_OWNER_URL`, else `DATABASE_URL`, else the
+// database of the running installation, as its owner: the application role cannot start money again.
 import { resolve } from 'node:path'
 import { userInfo } from 'node:os'
 import { loadConfig } from '../config/load.ts'
@@ -33,7 +33,8 @@ async function look(pool: Pool, order: 'check' | 'resume'): Promise<boolean> {
 
 const [order] = process.argv.slice(2)
 const config = loadConfig(process.env)
-const url = config.secrets.databaseUrl?.reveal() ?? (await readRunFile(resolve(config.stateDir)))?.databaseUrl
+const given = config.secrets.databaseOwnerUrl ?? config.secrets.databaseUrl
+const url = given?.reveal() ?? (await readRunFile(resolve(config.stateDir)))?.databaseUrl
 if (order !== 'check' && order !== 'resume') {
   process.stderr.write('Usage: npm run ledger -- check | resume\n')
   process.exitCode = 2

@@ -1,8 +1,9 @@
 // The installation's master key: given, or made once in the state folder (0600). Losing it loses every sealed key.
 import { randomBytes } from 'node:crypto'
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { link, mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../config/load.ts'
+import { draftOf, syncFolder, writeSynced } from './local/whole-file.ts'
 
 /** 32 bytes. Two processes that start together agree on one: the file is linked into place only if absent. */
 export async function loadMasterKey(config: Config): Promise<Buffer> {
@@ -12,12 +13,13 @@ export async function loadMasterKey(config: Config): Promise<Buffer> {
   const known = await readFile(file, 'utf8').catch(() => undefined)
   if (known !== undefined) return fromText(known)
   await mkdir(config.stateDir, { recursive: true })
-  const draft = `${file}.${process.pid}`
-  await writeFile(draft, `${randomBytes(32).toString('hex')}\n`, { mode: 0o600 })
+  const draft = draftOf(file)
+  await writeSynced(draft, `${randomBytes(32).toString('hex')}\n`) // what it seals is on the disk as soon
   await link(draft, file).catch((error: NodeJS.ErrnoException) => {
     if (error.code !== 'EEXIST') throw error
   })
   await rm(draft)
+  await syncFolder(config.stateDir)
   return fromText(await readFile(file, 'utf8'))
 }
 

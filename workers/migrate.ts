@@ -3,7 +3,7 @@ import { loadConfig } from '../config/load.ts'
 import { prepare } from './prepare.ts'
 
 const config = loadConfig(process.env)
-const databaseUrl = config.secrets.databaseUrl?.reveal()
+const databaseUrl = (config.secrets.databaseOwnerUrl ?? config.secrets.databaseUrl)?.reveal()
 if (databaseUrl === undefined) throw new Error('DATABASE_URL is not set.')
 const { address, namespace } = config.temporal
 const temporal = address === undefined ? undefined : { address, namespace }

@@ -28,7 +28,7 @@ async function reset(): Promise<void> {
     return
   }
   // A server left by a killed parent would keep its files open: take it over and stop it.
-  if (existsSync(resolve(stateDir, 'postgres', 'password')) || existsSync(resolve(stateDir, 'postgres-folder'))) {
+  if (existsSync(resolve(stateDir, 'postgres', 'data')) || existsSync(resolve(stateDir, 'postgres-folder'))) {
     await startPostgres({ stateDir }).then(
       (server) => server.stop(),
       () => undefined,
@@ -41,7 +41,7 @@ async function reset(): Promise<void> {
 
 // What Gatehouse itself puts into its state folder; a folder with anything else in it may be somebody's home.
 const ours =
-  /^(?:logs|postgres|postgres-folder|temporal|temporal\.mark|demo|keys|homes|spool|members\.yaml|master\.key|run\.json(?:\.draft)?|lock)$/
+  /^(?:logs|postgres|temporal|demo|keys|homes|spool|(?:members\.yaml|master\.key|run\.json|temporal\.mark|postgres-folder)(?:\.[0-9a-f]{8}\.draft)?|lock)$/
 
 function strangersIn(stateDir: string): string | undefined {
   if (!statSync(stateDir).isDirectory()) return 'it is no folder'

@@ -5,8 +5,8 @@ import { createSeal, type Seal } from '../crypto/seal.ts'
 import { createListener, createPool, type Pool } from '../db/pool.ts'
 import { createTokenBus } from '../db/token-bus.ts'
 import type { Pipeline } from '../gateway/call.ts'
-import { createAuditSealer } from '../gateway/audit-sealer.ts'
 import { createEpochs, type LiveEpochs } from '../gateway/epochs.ts'
+import { openEvidence } from '../gateway/evidence.ts'
 import { createPipeline } from '../gateway/pipeline.ts'
 import type { Clock, Members, PolicySource, TokenBus } from '../gateway/ports.ts'
 import { createSigningKeys, type SigningKeys } from '../gateway/signing-keys.ts'
@@ -66,10 +66,12 @@ export async function assemble({
   const members = stack.use(await followMembers({ files, log }))
   const listener = () => createListener(url, `${name}-listen`)
   const epochs = stack.use(await createEpochs({ pool, listener, log }))
-  const sealer = stack.use(createAuditSealer({ pool, keys, log }))
+  const folder = join(config.stateDir, 'spool')
+  const connection = () => createListener(url, `${name}-spool`)
+  const evidence = stack.use(await openEvidence({ pool, keys, log, folder, connection }))
   const policySet = await readPolicy()
   const policy: PolicySource = { current: () => policySet }
-  const pipeline = createPipeline({ pool, epochs, policy, sealer, events, spanIds: tracing.spanIds })
+  const pipeline = createPipeline({ pool, epochs, policy, evidence, events, spanIds: tracing.spanIds })
   const bus = stack.use(
     createTokenBus({ pool, listener, onFault: (error) => log.warn({ err: error }, 'the token bus lost its line') }),
   )

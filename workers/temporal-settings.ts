@@ -10,7 +10,7 @@ import {
 import type { temporal } from '@temporalio/proto'
 import type { TemporalSettings } from '../config/temporal.ts'
 import { queues } from '../workflows/contract.ts'
-import { sleep } from './local/postgres.ts'
+import { sleep } from './local/processes.ts'
 
 export type TemporalTarget = {
   readonly address: string

@@ -4,6 +4,7 @@ import { readdirSync } from 'node:fs'
 import { appendFile, readFile, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
+import { Connection, ScheduleClient } from '@temporalio/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { isAlive, startInstallation, until, type Installation, type RunFile } from '../support/installation.ts'
 import { connectLedgerFacts } from '../support/ledger-facts.ts'
@@ -38,6 +39,14 @@ test('a busy port is named, and the next free one taken', async () => {
   const port = Number(new URL(base).port)
   expect(port).toBeGreaterThan(wanted)
   expect(house.output()).toContain(`Port ${wanted} is busy: the API takes ${port}.`)
+})
+
+test('no serving process logs in as the owner of the database', async () => {
+  await using ledger = await connectLedgerFacts((await house.run()).databaseUrl)
+  const logins = await ledger.query(
+    "SELECT DISTINCT usename FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()",
+  )
+  expect(logins).toEqual([{ usename: 'gatehouse_service' }])
 })
 
 test('a bad members file changes nothing, a good one is live within a second', async () => {
@@ -119,6 +128,52 @@ test('Postgres and Temporal that are killed in a streaming turn come back, and t
   const next = await person.chat({ base, sessionId, message: 'hello again' })
   expect(lastOf(next).type).toBe('done')
 }, 150_000)
+
+test('the schedules of the ledger settle a hold that nobody will resolve, and stop the money of a wallet whose sums are wrong', async () => {
+  const run = await house.run()
+  await using ledger = await connectLedgerFacts(run.databaseUrl)
+  const harmed = await signIn(base)
+  await harmed.json('POST', '/wallet/faucet')
+  const sessionId = await harmed.openSession()
+  const before = await ledger.available(harmed.address)
+  const connection = await Connection.connect({ address: run.temporalAddress })
+  const schedules = new ScheduleClient({ connection, namespace: 'gatehouse' })
+  try {
+    // As the worker's death between hold and attempt leaves it, long ago.
+    const [held] = await ledger.query(
+      "SELECT ledger_hold(gen_random_uuid(), id, 2, 500, 10::smallint, 'assistant', 'gone:1', '{}') AS answer FROM wallet WHERE address = $1",
+      [harmed.address],
+    )
+    expect(held?.['answer']).toBe('ok')
+    await ledger.query('ALTER TABLE transfer DISABLE TRIGGER USER')
+    await ledger.query("UPDATE transfer SET at = at - interval '1 hour' WHERE workflow_id = 'gone:1'")
+    await ledger.query('ALTER TABLE transfer ENABLE TRIGGER USER')
+    await schedules.getHandle('hold-settlement').trigger()
+    await until(async () => (await ledger.held(harmed.address)) === 0n, 15_000)
+    expect(await ledger.available(harmed.address)).toBe(before)
+
+    const harm = (by: number) =>
+      ledger.query(
+        `UPDATE account SET credits_posted = credits_posted + $2 WHERE code = 'user' AND wallet_id = (SELECT id FROM wallet WHERE address = $1)`,
+        [harmed.address, by],
+      )
+    await harm(1)
+    await schedules.getHandle('ledger-audit').trigger()
+    const stops = () =>
+      ledger.query('SELECT 1 FROM money_stop s JOIN wallet w ON w.id = s.wallet_id WHERE w.address = $1', [
+        harmed.address,
+      ])
+    await until(async () => (await stops()).length === 1, 15_000)
+    const refused = await harmed.chat({ base, sessionId, message: 'hello' })
+    expect(refused.status).toBe(503)
+    expect(await (await fetch(`${base}/ready`)).json()).toMatchObject({ ready: true, money: 'stopped' })
+    await harm(-1)
+    await ledger.query('SELECT money_resume(s.wallet_id, $1) FROM money_stop s WHERE lifted_at IS NULL', ['a test'])
+    expect(lastOf(await harmed.chat({ base, sessionId, message: 'hello' })).type).toBe('done')
+  } finally {
+    await connection.close()
+  }
+}, 60_000)
 
 test('another installation runs beside it, with a state folder and ports of its own', async () => {
   const other = await startInstallation({ port: wanted })

@@ -7,7 +7,7 @@ import { policySet, type PolicySet } from '../../domain/policy/combine.ts'
 import type { Rule } from '../../domain/policy/rule.ts'
 import type { Principal } from '../../domain/principal.ts'
 import type { EffectClass } from '../../domain/tool.ts'
-import { createAuditSealer, type AuditSealer } from '../../gateway/audit-sealer.ts'
+import type { AuditSealer } from '../../gateway/audit-sealer.ts'
 import type { Call, Pipeline } from '../../gateway/call.ts'
 import { createEpochs, type LiveEpochs } from '../../gateway/epochs.ts'
 import type { HoldOrder } from '../../gateway/ports.ts'
@@ -15,6 +15,7 @@ import { createPipeline } from '../../gateway/pipeline.ts'
 import { createSigningKeys, type SigningKeys } from '../../gateway/signing-keys.ts'
 import { AuditRecord } from '../../schemas/audit.ts'
 import type { TestDatabase } from '../support/database.ts'
+import { openTestEvidence } from '../support/evidence.ts'
 
 export const quiet = { warn: () => undefined, error: () => undefined }
 
@@ -23,6 +24,8 @@ export type Gateway = AsyncDisposable & {
   readonly epochs: LiveEpochs
   readonly sealer: AuditSealer
   readonly keys: SigningKeys
+  /** Where its spools are. */
+  readonly folder: string
   /** What the sealer could not do. */
   readonly faults: readonly unknown[]
 }
@@ -30,7 +33,12 @@ export type Gateway = AsyncDisposable & {
 /** A process of its own on the database: `epochs` may be replaced to cut it off from its feed. */
 export async function openGateway(
   database: TestDatabase,
-  options: { readonly policy?: PolicySet; readonly epochs?: LiveEpochs; readonly masterKey?: Uint8Array } = {},
+  options: {
+    readonly policy?: PolicySet
+    readonly epochs?: LiveEpochs
+    readonly masterKey?: Uint8Array
+    readonly spool?: { readonly folder?: string; readonly bytesMax?: number; readonly fileBytesMax?: number }
+  } = {},
 ): Promise<Gateway> {
   const { pool, url } = database
   const keys = await createSigningKeys({
@@ -40,25 +48,27 @@ export async function openGateway(
   })
   const epochs = options.epochs ?? (await createEpochs({ pool, listener: () => createListener(url), log: quiet }))
   const faults: unknown[] = []
-  const sealer = createAuditSealer({ pool, keys, log: { error: (fault: unknown) => void faults.push(fault) } })
+  const log = { error: (fault: unknown) => void faults.push(fault) }
+  const evidence = await openTestEvidence({ pool, url, keys, log, ...options.spool })
   const policy = { current: () => options.policy ?? policyOf(allowAll) }
   const events = { decisionMade: () => undefined }
   const pipeline = createPipeline({
     pool,
     epochs,
     policy,
-    sealer,
+    evidence,
     events,
     spanIds: () => ({ traceId: 'ab'.repeat(16), spanId: 'cd'.repeat(8) }),
   })
   return {
     pipeline,
     epochs,
-    sealer,
+    sealer: evidence,
     keys,
+    folder: evidence.folder,
     faults,
     async [Symbol.asyncDispose]() {
-      await sealer[Symbol.asyncDispose]()
+      await evidence[Symbol.asyncDispose]()
       await epochs[Symbol.asyncDispose]()
     },
   }

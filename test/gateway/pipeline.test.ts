@@ -8,6 +8,7 @@ import { GatewayError, InvariantError } from '../../domain/errors.ts'
 import type { Principal } from '../../domain/principal.ts'
 import type { LiveEpochs } from '../../gateway/epochs.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { spooledIn } from '../support/evidence.ts'
 import {
   allowAll,
   createPerson,
@@ -240,14 +241,19 @@ test('answers a governed call with hold, order, usage and hashes on record', asy
   ])
 })
 
-test('answers a lean read after its record is written, without an attempt row', async () => {
+test('a lean read has its intent on file before the effect and its outcome before the answer, and no row', async () => {
   const person = await createPerson(database.pool)
-  expect(await gateway.pipeline.run(toolCall(person, 'read'), answering)).toMatchObject({ kind: 'done', value: 'fine' })
-  const { rowCount } = await database.pool.query(
-    'SELECT 1 FROM audit_pending WHERE tenant = $1 UNION SELECT 1 FROM audit_record WHERE tenant = $1',
-    [person.tenant],
-  )
-  expect(rowCount).toBe(1)
+  const linesOf = async (id: string) => (await spooledIn(gateway.folder)).filter((line) => line.includes(id))
+  let attempt = ''
+  const answer = await gateway.pipeline.run(toolCall(person, 'read'), async ({ attemptId }) => {
+    attempt = attemptId
+    expect((await linesOf(attemptId)).map((line) => 'outcome' in JSON.parse(line))).toEqual([false])
+    return answering()
+  })
+  expect(answer).toMatchObject({ kind: 'done', value: 'fine' })
+  expect((await linesOf(attempt)).map((line) => 'outcome' in JSON.parse(line))).toEqual([false, true])
+  const { rowCount } = await database.pool.query('SELECT 1 FROM audit_pending WHERE tenant = $1', [person.tenant])
+  expect(rowCount).toBe(0)
   expect(await attemptsOf(person)).toEqual([])
 })
 

@@ -28,14 +28,14 @@ const tries = (turnId: string) =>
 const count = async (table: string, sessionId: string) =>
   Number((await rig.ledger.query(`SELECT count(*) AS n FROM ${table} WHERE session_id = $1`, [sessionId]))[0]?.['n'])
 
-const recorded = (tenant: string) =>
-  rig.ledger.query(
-    `SELECT outcome->>'status' AS status, outcome->>'error_code' AS code FROM audit_pending
-       WHERE tenant = $1 AND intent->>'action' = 'chat.submit'
-     UNION ALL SELECT body::json->>'status', body::json->>'error_code' FROM audit_record
+const recorded = async (tenant: string) => {
+  await rig.evidence.drain()
+  return rig.ledger.query(
+    `SELECT body::json->>'status' AS status, body::json->>'error_code' AS code FROM audit_record
        WHERE tenant = $1 AND body::json->>'action' = 'chat.submit'`,
     [tenant],
   )
+}
 
 test('what the door refuses is on record as refused, with its code, and once', async () => {
   const poor = await rig.signIn({ funds: 0n })

@@ -14,7 +14,6 @@ import { createSignInLinks } from '../../gateway/sign-in-link.ts'
 import { createSeal } from '../../crypto/seal.ts'
 import { createListener } from '../../db/pool.ts'
 import { createTokenBus } from '../../db/token-bus.ts'
-import { createAuditSealer } from '../../gateway/audit-sealer.ts'
 import { createAgentCatalogue } from '../../gateway/agents.ts'
 import { createEpochs, type LiveEpochs } from '../../gateway/epochs.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
@@ -25,6 +24,7 @@ import { createMetrics } from '../../telemetry/metrics.ts'
 import { readAgents, readPolicy, readPrices } from '../../workers/files.ts'
 import { payloadCodecOf } from '../../workers/temporal.ts'
 import { createTestDatabase, type TestDatabase } from './database.ts'
+import { openTestEvidence } from './evidence.ts'
 
 export type TestApi = AsyncDisposable & {
   readonly url: string
@@ -56,7 +56,7 @@ export async function startTestApi(): Promise<TestApi> {
   const keys = await createSigningKeys({ pool, seal, clock })
   const listener = () => createListener(database.url)
   const epochs = await createEpochs({ pool, listener, log })
-  const sealer = createAuditSealer({ pool, keys, log })
+  const evidence = await openTestEvidence({ pool, url: database.url, keys, log })
   const metrics = createMetrics()
   const events = createEvents(log, metrics)
   const bus = createTokenBus({ pool, listener, onFault: () => undefined })
@@ -64,7 +64,7 @@ export async function startTestApi(): Promise<TestApi> {
   const policy = { current: () => policySet }
   const roles: TestApi['roles'] = new Map()
   const members = { of: (wallet: string) => roles.get(wallet) ?? { tenant: wallet, roles: ['owner' as const] } }
-  const pipeline = createPipeline({ pool, epochs, policy, sealer, events, spanIds: () => null })
+  const pipeline = createPipeline({ pool, epochs, policy, evidence, events, spanIds: () => null })
   const temporal: TestApi['temporal'] = { answer: async () => ({ kind: 'accepted' }), submitted: 0 }
   const durable = {
     submitTurn: () => {
@@ -125,7 +125,7 @@ export async function startTestApi(): Promise<TestApi> {
     async [Symbol.asyncDispose]() {
       await closeServer(server)
       await bus[Symbol.asyncDispose]()
-      await sealer[Symbol.asyncDispose]()
+      await evidence[Symbol.asyncDispose]()
       await epochs[Symbol.asyncDispose]()
       await database[Symbol.asyncDispose]()
     },

@@ -24,8 +24,8 @@ import { GatewayError } from '../../domain/errors.ts'
 import type { Principal } from '../../domain/principal.ts'
 import { scopeName } from '../../domain/revocation.ts'
 import { createAgentCatalogue } from '../../gateway/agents.ts'
-import { createAuditSealer } from '../../gateway/audit-sealer.ts'
 import { createEpochs, type LiveEpochs } from '../../gateway/epochs.ts'
+import type { EvidenceKeeper } from '../../gateway/evidence.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
 import { openSession } from '../../gateway/sessions.ts'
 import { createSigningKeys } from '../../gateway/signing-keys.ts'
@@ -35,6 +35,7 @@ import { createLogger } from '../../telemetry/log.ts'
 import { createMetrics, type Metrics } from '../../telemetry/metrics.ts'
 import { readAgents, readPolicy, readPrices } from '../../workers/files.ts'
 import { createTestDatabase, type TestDatabase } from './database.ts'
+import { openTestEvidence } from './evidence.ts'
 import { connectLedgerFacts, type LedgerFacts } from './ledger-facts.ts'
 import { answer, conclude } from './played-worker.ts'
 
@@ -47,6 +48,7 @@ export type DoorRig = AsyncDisposable & {
   readonly ledger: LedgerFacts
   readonly bus: PostgresTokenBus
   readonly epochs: LiveEpochs
+  readonly evidence: Pick<EvidenceKeeper, 'drain'>
   readonly metrics: Metrics
   readonly agent: Agent
   readonly door: TurnDoorDeps
@@ -88,12 +90,12 @@ export async function createDoorRig(): Promise<DoorRig> {
   const listener = () => createListener(database.url)
   const epochs = await createEpochs({ pool, listener, log })
   const keys = await createSigningKeys({ pool, seal: createSeal(randomBytes(32)), clock: () => new Date() })
-  const sealer = createAuditSealer({ pool, keys, log })
+  const evidence = await openTestEvidence({ pool, url: database.url, keys, log })
   const policySet = await readPolicy()
   const metrics = createMetrics()
   const events = createEvents(log, metrics)
   const policy = { current: () => policySet }
-  const pipeline = createPipeline({ pool, epochs, policy, sealer, events, spanIds: () => null })
+  const pipeline = createPipeline({ pool, epochs, policy, evidence, events, spanIds: () => null })
   const bus = createTokenBus({ pool, listener, onFault: () => undefined })
   const ledger = await connectLedgerFacts(database.url)
   const agents = await readAgents()
@@ -138,6 +140,7 @@ export async function createDoorRig(): Promise<DoorRig> {
     ledger,
     bus,
     epochs,
+    evidence,
     metrics,
     agent,
     door: shared,
@@ -163,7 +166,7 @@ export async function createDoorRig(): Promise<DoorRig> {
     async [Symbol.asyncDispose]() {
       await served.stop()
       await bus[Symbol.asyncDispose]()
-      await sealer[Symbol.asyncDispose]()
+      await evidence[Symbol.asyncDispose]()
       await epochs[Symbol.asyncDispose]()
       await ledger[Symbol.asyncDispose]()
       await pool.end()

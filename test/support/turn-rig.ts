@@ -16,7 +16,6 @@ import { beginTurn } from '../../db/turn.ts'
 import { turnQueueMax } from '../../domain/limits.ts'
 import { scopeName } from '../../domain/revocation.ts'
 import type { EffectClass } from '../../domain/tool.ts'
-import { createAuditSealer } from '../../gateway/audit-sealer.ts'
 import { createEpochs } from '../../gateway/epochs.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
 import { createSigningKeys } from '../../gateway/signing-keys.ts'
@@ -30,6 +29,7 @@ import { createTracing, type Tracing } from '../../telemetry/tracing.ts'
 import { readAgents, readPolicy, readPrices } from '../../workers/files.ts'
 import type { SessionLabels } from '../../workflows/contract.ts'
 import { createTestDatabase, type TestDatabase } from './database.ts'
+import { openTestEvidence } from './evidence.ts'
 import { connectLedgerFacts, type LedgerFacts } from './ledger-facts.ts'
 
 export type ModelScript = (request: ModelRequest, options: ModelCallOptions) => AsyncIterable<ModelEvent>
@@ -73,12 +73,12 @@ export async function createTurnRig({
   const clock = () => new Date()
   const epochs = await createEpochs({ pool, listener, log })
   const keys = await createSigningKeys({ pool, seal: createSeal(masterKey), clock })
-  const sealer = createAuditSealer({ pool, keys, log })
+  const evidence = await openTestEvidence({ pool, url: database.url, keys, log })
   const policySet = await readPolicy()
   const policy = { current: () => policySet }
   const members = { of: (wallet: string) => ({ tenant: wallet, roles: ['owner'] as const }) }
   const events = createEvents(log, createMetrics())
-  const pipeline = createPipeline({ pool, epochs, policy, sealer, events, spanIds: tracing.spanIds })
+  const pipeline = createPipeline({ pool, epochs, policy, evidence, events, spanIds: tracing.spanIds })
   const bus = createTokenBus({ pool, listener, onFault: () => undefined })
   const ledger = await connectLedgerFacts(database.url)
   const tools = {
@@ -129,7 +129,7 @@ export async function createTurnRig({
       [...(await bus.read(`turn:${turnId}`, 0n, 500))].map(({ kind, body }) => ({ kind, body })),
     async [Symbol.asyncDispose]() {
       await bus[Symbol.asyncDispose]()
-      await sealer[Symbol.asyncDispose]()
+      await evidence[Symbol.asyncDispose]()
       await epochs[Symbol.asyncDispose]()
       await ledger[Symbol.asyncDispose]()
       await database[Symbol.asyncDispose]()

@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync 
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { markOf, ownerOf, tryLock } from '../../workers/local/file-lock.ts'
+import { ownerOf, tryLock } from '../../workers/local/file-lock.ts'
+import { markOf } from '../../workers/local/processes.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'gatehouse-lock-'))
 afterAll(() => rmSync(folder, { recursive: true, force: true }))

@@ -7,7 +7,8 @@ import pg from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { removePostgresHome } from '../../workers/local/postgres-files.ts'
 import { root } from '../support/house-rules.ts'
-import { isAlive, sleep, startPostgres, type LocalPostgres } from '../../workers/local/postgres.ts'
+import { startPostgres, type LocalPostgres } from '../../workers/local/postgres.ts'
+import { isAlive, sleep } from '../../workers/local/processes.ts'
 
 let folder: string
 const servers: LocalPostgres[] = []

@@ -2,28 +2,9 @@
 // number which the system gave to another process since is not taken for the owner. A lock of a process that is gone is
 // taken over by adding the next entry, never by removing the old one first: of many that see it only one can add it.
 import { randomBytes } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { link, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isAlive } from './postgres.ts'
-
-export type Mark = { readonly pid: number; readonly mark: string | null }
-
-/** Start time of a process in the system's own ticks; undefined when it does not exist or the system does not tell. */
-function startMark(pid: number): string | undefined {
-  try {
-    return readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]?.split(' ')[19]
-  } catch {
-    return undefined
-  }
-}
-
-export const markOf = (pid: number): Mark => ({ pid, mark: startMark(pid) ?? null })
-
-/** Whether the very process that was marked still runs. */
-export function isSame({ pid, mark }: Mark): boolean {
-  return isAlive(pid) && (mark === null || startMark(pid) === mark)
-}
+import { isSame, markOf, parseMark, type Mark } from './processes.ts'
 
 export type Taken =
   | { readonly kind: 'ours'; readonly release: () => Promise<void> }
@@ -70,7 +51,7 @@ async function release(folder: string, number: number): Promise<void> {
 
 async function numbersIn(folder: string): Promise<number[]> {
   const names = await readdir(folder).catch((error: NodeJS.ErrnoException): string[] => {
-    if (error.code === 'ENOENT') return []
+    if (error.code === 'ENOENT' || error.code === 'ENOTDIR') return []
     throw error
   })
   return names.filter((name) => /^\d{1,9}$/.test(name)).map(Number)
@@ -79,12 +60,9 @@ async function numbersIn(folder: string): Promise<number[]> {
 const newestOf = async (folder: string) => Math.max(0, ...(await numbersIn(folder)))
 
 async function livingOwner(folder: string, number: number): Promise<Mark | undefined> {
-  try {
-    const { pid, mark } = JSON.parse(await readFile(join(folder, String(number)), 'utf8')) as Mark
-    return Number.isInteger(pid) && pid > 1 && isSame({ pid, mark }) ? { pid, mark } : undefined
-  } catch {
-    return undefined
-  }
+  const text = await readFile(join(folder, String(number)), 'utf8').catch(() => '')
+  const mark = parseMark(text)
+  return mark && isSame(mark) ? mark : undefined
 }
 
 async function linked(from: string, to: string): Promise<boolean> {

@@ -1,6 +1,6 @@
 // Keeps a server of this machine running: when its process dies it is started again where it was, with back-off.
 import { createBackOff } from './back-off.ts'
-import { isAlive, sleep } from './postgres.ts'
+import { isAlive, sleep } from './processes.ts'
 
 type Server = { readonly pid: number; readonly stop: () => Promise<void> }
 

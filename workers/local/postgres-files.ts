@@ -3,23 +3,11 @@
 // must lie below folders that account can enter.
 import { createHash } from 'node:crypto'
 import { constants, accessSync } from 'node:fs'
-import {
-  chmod,
-  chown,
-  cp,
-  lstat,
-  mkdir,
-  readFile,
-  realpath,
-  rename,
-  rm,
-  stat,
-  symlink,
-  writeFile,
-} from 'node:fs/promises'
+import { chmod, chown, cp, lstat, mkdir, readFile, realpath, rename, rm, stat, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { tmpdir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
+import { writeWhole } from './whole-file.ts'
 
 /** Account that runs Postgres when we are the superuser: `nobody` on every Linux. */
 export const unprivileged = { uid: 65_534, gid: 65_534 }
@@ -54,6 +42,7 @@ export function packagedNative(): string {
 export async function preparePostgresHome(stateDir: string): Promise<PostgresHome> {
   const folder = await openFolder(stateDir)
   await mkdir(folder, { recursive: true, mode: 0o711 })
+  await refuseForeign(folder)
   await chmod(folder, 0o711)
   const native = await copyNative(folder)
   const socketDir = await socketFolder(folder, stateDir)
@@ -68,16 +57,16 @@ async function openFolder(stateDir: string): Promise<string> {
   if (!isSuperuser() || (await isTraversable(real))) return join(real, 'postgres')
   const remembered = join(real, 'postgres-folder')
   const known = await readFile(remembered, 'utf8').catch(() => undefined)
-  if (known !== undefined) return known
+  if (known !== undefined && known !== '') return known
   const folder = join(tmpdir(), `gatehouse-${createHash('sha256').update(real).digest('hex').slice(0, 16)}`)
-  await writeFile(remembered, folder)
+  await writeWhole(remembered, folder)
   return folder
 }
 
 /** Removes everything of the cluster, wherever it lives. The server must not run. */
 export async function removePostgresHome(stateDir: string): Promise<void> {
   const remembered = await readFile(join(stateDir, 'postgres-folder'), 'utf8').catch(() => undefined)
-  if (remembered !== undefined) await rm(remembered, { recursive: true, force: true })
+  if (remembered !== undefined && remembered !== '') await rm(remembered, { recursive: true, force: true })
   await rm(join(stateDir, 'postgres'), { recursive: true, force: true })
 }
 
@@ -93,11 +82,17 @@ async function socketFolder(folder: string, stateDir: string): Promise<string> {
   const short = join(tmpdir(), `gh-${createHash('sha256').update(stateDir).digest('hex').slice(0, 16)}`)
   const chosen = Buffer.byteLength(near) <= socketPathBytesMax ? near : short
   await mkdir(chosen, { recursive: true, mode: 0o700 })
-  const known = await lstat(chosen)
-  const expected = isSuperuser() ? [0, unprivileged.uid] : [process.getuid?.()]
-  if (!known.isDirectory() || !expected.includes(known.uid)) throw new Error(`${chosen} belongs to somebody else.`)
+  await refuseForeign(chosen)
   await own(chosen)
   return chosen
+}
+
+// A folder in the system's temporary directory has a name that others can know: whoever was there first, or put a link
+// there, would have us open and give away what he chose.
+async function refuseForeign(folder: string): Promise<void> {
+  const known = await lstat(folder)
+  const expected = isSuperuser() ? [0, unprivileged.uid] : [process.getuid?.()]
+  if (!known.isDirectory() || !expected.includes(known.uid)) throw new Error(`${folder} belongs to somebody else.`)
 }
 
 /** Gives a path to the account when we are the superuser. */

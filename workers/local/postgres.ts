@@ -1,13 +1,12 @@
 // Starts the embedded Postgres 18 of a state folder, or adopts the one that a killed parent left behind. Socket only:
 // the bundled libraries are old, so no TCP port is ever opened. Not for production.
-import { execFile, spawn } from 'node:child_process'
-import { randomBytes } from 'node:crypto'
-import { existsSync, openSync } from 'node:fs'
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { spawn } from 'node:child_process'
+import { closeSync, openSync } from 'node:fs'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import pg from 'pg'
-import { own, postgresAccount, preparePostgresHome, type PostgresHome } from './postgres-files.ts'
+import { dataOf, owner, plainEnvironment, postmasterOf, prepareCluster } from './postgres-cluster.ts'
+import { postgresAccount, preparePostgresHome, type PostgresHome } from './postgres-files.ts'
+import { isAlive, sleep } from './processes.ts'
 
 export type LocalPostgres = {
   /** Connection URL of the owner of database `gatehouse`. A secret. */
@@ -34,8 +33,8 @@ const portName = 5_432 // names the socket file; nothing listens on TCP
 /** Starts or adopts the server and makes sure that the database exists. */
 export async function startPostgres(options: PostgresOptions): Promise<LocalPostgres> {
   const home = await preparePostgresHome(options.stateDir)
-  const password = await prepareCluster(home)
-  const url = `postgres://gateway:${password}@/gatehouse?host=${encodeURIComponent(home.socketDir)}`
+  const password = await prepareCluster(home, stopPostgres)
+  const url = `postgres://${owner}:${password}@/gatehouse?host=${encodeURIComponent(home.socketDir)}`
   const adopted = await adopt(home, url)
   const pid = adopted ?? (await launch(home, options, url))
   await ensureDatabase(url)
@@ -43,49 +42,14 @@ export async function startPostgres(options: PostgresOptions): Promise<LocalPost
   return { url, pid, adopted: adopted !== undefined, stop, [Symbol.asyncDispose]: stop }
 }
 
-// A cluster is complete when its password file stands: it is written last, so a cut-off initdb starts over.
-async function prepareCluster(home: PostgresHome): Promise<string> {
-  const passwordFile = join(home.folder, 'password')
-  const data = join(home.folder, 'data')
-  if (existsSync(passwordFile)) return (await readFile(passwordFile, 'utf8')).trim()
-  await rm(data, { recursive: true, force: true })
-  const password = randomBytes(24).toString('base64url')
-  const draft = join(home.socketDir, 'password.draft')
-  await writeFile(draft, `${password}\n`, { mode: 0o600 })
-  await own(draft)
-  await own(home.folder)
-  const flags = [
-    '-U',
-    'gateway',
-    '--auth=scram-sha-256',
-    '--no-locale',
-    '-E',
-    'UTF8',
-    '--data-checksums',
-    `--pwfile=${draft}`,
-  ]
-  await promisify(execFile)(join(home.native, 'bin', 'initdb'), ['-D', data, ...flags], {
-    ...postgresAccount(),
-    cwd: '/',
-    env: plainEnvironment(),
-  })
-  await rm(draft)
-  await writeFile(passwordFile, `${password}\n`, { mode: 0o600 })
-  return password
-}
-
-const plainEnvironment = () => ({ PATH: '/usr/bin:/bin', LC_ALL: 'C', TZ: 'UTC' })
-
-// A server of this very data folder that answers our password is ours; anything else in the pid file is stale or not
-// ours, and Postgres itself judges that.
+// A server of this very data folder that answers our password is ours.
 async function adopt(home: PostgresHome, url: string): Promise<number | undefined> {
-  const lines = await readFile(join(home.folder, 'data', 'postmaster.pid'), 'utf8').catch(() => undefined)
-  const pid = Number(lines?.split('\n')[0])
-  if (!Number.isInteger(pid) || pid <= 1 || !isAlive(pid)) return undefined
+  const pid = await postmasterOf(home)
+  if (pid === undefined) return undefined
   const deadline = performance.now() + startMs
   while (isAlive(pid) && performance.now() < deadline) {
     const folder = await showDataDirectory(url)
-    if (folder === join(home.folder, 'data')) return pid
+    if (folder === dataOf(home)) return pid
     if (folder !== undefined) throw new Error(`Another Postgres serves ${home.socketDir}.`)
     await sleep(50)
   }
@@ -107,19 +71,23 @@ async function launch(home: PostgresHome, options: PostgresOptions, url: string)
       : { fsync: 'on', synchronous_commit: 'on', full_page_writes: 'on' }),
   }
   const flags = Object.entries(settings).flatMap(([name, value]) => ['-c', `${name}=${value}`])
-  const child = spawn(join(home.native, 'bin', 'postgres'), ['-D', join(home.folder, 'data'), ...flags], {
+  const child = spawn(join(home.native, 'bin', 'postgres'), ['-D', dataOf(home), ...flags], {
     ...postgresAccount(),
     cwd: '/',
     env: plainEnvironment(),
     detached: true, // a Ctrl-C in the terminal reaches the supervisor only, which stops us in order
     stdio: ['ignore', log, log],
   })
+  closeSync(log) // the child has its own
   const failed = new Promise<never>((_resolve, reject) => {
     child.once('error', (error) => reject(new Error(`Postgres cannot be started: ${error.message}`)))
     child.once('exit', (code) => reject(new Error(`Postgres ended at once with ${code}; see ${logFile}.`)))
   })
   failed.catch(() => undefined)
-  await Promise.race([failed, answers(url)])
+  await Promise.race([failed, answers(url)]).catch((error: unknown) => {
+    child.kill('SIGQUIT')
+    throw error
+  })
   child.removeAllListeners('exit')
   child.unref()
   if (child.pid === undefined) throw new Error('Postgres has no process id.')
@@ -163,26 +131,11 @@ export function inDatabase(url: string, name: string): string {
 }
 
 /** SIGINT (fast shutdown), and SIGQUIT (immediate; recovers at the next start) when that takes too long. */
-export async function stopPostgres(pid: number): Promise<void> {
-  if (!isAlive(pid)) return
-  process.kill(pid, 'SIGINT')
-  const deadline = performance.now() + stopMs
-  while (isAlive(pid)) {
-    if (performance.now() > deadline) {
-      process.kill(pid, 'SIGQUIT')
-      return
-    }
-    await sleep(10)
+async function stopPostgres(pid: number): Promise<void> {
+  for (const signal of ['SIGINT', 'SIGQUIT'] as const) {
+    if (!isAlive(pid)) return
+    process.kill(pid, signal)
+    const deadline = performance.now() + stopMs
+    while (isAlive(pid) && performance.now() < deadline) await sleep(10)
   }
 }
-
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
-}
-
-export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms))

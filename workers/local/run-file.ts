@@ -1,8 +1,9 @@
 // `<state>/run.json`: where the parts of a running installation are. Written when all is ready, again when a part was
 // restarted, removed on stop. Private: it holds the database's URL.
-import { readFile, rename, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isAlive } from './postgres.ts'
+import { stateOwner } from './state-lock.ts'
+import { writeWhole } from './whole-file.ts'
 
 export type DemoIdentity = { readonly name: string; readonly address: string; readonly keyFile: string }
 
@@ -30,18 +31,34 @@ export type RunFile = {
 
 const fileOf = (stateDir: string) => join(stateDir, 'run.json')
 
-/** Replaces the file in one step. */
-export async function writeRunFile(stateDir: string, run: RunFile): Promise<void> {
-  const draft = `${fileOf(stateDir)}.draft`
-  await writeFile(draft, `${JSON.stringify(run, null, 2)}\n`, { mode: 0o600 })
-  await rename(draft, fileOf(stateDir))
+export type KeptRunFile = { readonly current: () => RunFile; readonly write: () => Promise<void> }
+
+/** Writes the file whenever it is told to, one after another, so that the last word is the newest. */
+export function keepRunFile(stateDir: string, facts: () => RunFile): KeptRunFile {
+  const state = { current: facts(), last: Promise.resolve() }
+  const write = () => {
+    state.current = facts()
+    return writeWhole(fileOf(stateDir), `${JSON.stringify(state.current, null, 2)}\n`)
+  }
+  return {
+    current: () => state.current,
+    write: () => (state.last = state.last.then(write, write)),
+  }
 }
 
-/** The file of a supervisor that runs; one that was killed leaves a file that says nothing. */
+/** The file of the supervisor that has the folder; one that was killed leaves a file that says nothing. */
 export async function readRunFile(stateDir: string): Promise<RunFile | undefined> {
-  const text = await readFile(fileOf(stateDir), 'utf8').catch(() => undefined)
-  const run = text === undefined ? undefined : (JSON.parse(text) as RunFile)
-  return run && isAlive(run.pids.supervisor) ? run : undefined
+  const run = parse(await readFile(fileOf(stateDir), 'utf8').catch(() => ''))
+  const owner = await stateOwner(stateDir)
+  return owner !== undefined && run?.pids?.supervisor === owner.pid ? (run as RunFile) : undefined
+}
+
+function parse(text: string): Partial<RunFile> | undefined {
+  try {
+    return (JSON.parse(text) as Partial<RunFile> | null) ?? undefined
+  } catch {
+    return undefined
+  }
 }
 
 export async function removeRunFile(stateDir: string): Promise<void> {

@@ -1,13 +1,14 @@
 // The two servers under an installation: Postgres and Temporal, given by settings or our own.
-import { readFile, rm, writeFile } from 'node:fs/promises'
+import { readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Config } from '../../config/load.ts'
 import type { TemporalSettings } from '../../config/temporal.ts'
-import { isSame, markOf, type Mark } from './file-lock.ts'
 import { keepRunning } from './keep.ts'
 import { startPostgres } from './postgres.ts'
+import { isSame, markOf, parseMark } from './processes.ts'
 import { findTemporal } from './temporal-cli.ts'
 import { startTemporal, stopTemporal } from './temporal.ts'
+import { writeWhole } from './whole-file.ts'
 
 type ServerOptions = {
   readonly config: Config
@@ -23,15 +24,13 @@ type TemporalPorts = { readonly api: readonly number[]; readonly temporal: numbe
 /** Ends what a killed supervisor left running. */
 export async function endLeftovers(stateDir: string): Promise<void> {
   const file = join(stateDir, 'temporal.mark')
-  const text = await readFile(file, 'utf8').catch(() => undefined)
-  if (text !== undefined) {
-    const mark = JSON.parse(text) as Mark
-    if (isSame(mark)) await stopTemporal(mark.pid)
-  }
+  const mark = parseMark(await readFile(file, 'utf8').catch(() => ''))
+  if (mark && isSame(mark)) await stopTemporal(mark.pid)
   await rm(file, { force: true })
 }
 
-export type Database = { readonly url: string; readonly pid: () => number | null }
+/** `isOurs`: embedded, `url` is its owner's; else as it was given. */
+export type Database = { readonly url: string; readonly isOurs: boolean; readonly pid: () => number | null }
 export type Keeping = { readonly stops: (() => Promise<void>)[]; readonly replaced: () => void }
 
 /** The given database, else the embedded one, kept running. */
@@ -40,13 +39,13 @@ export async function databaseOf(
   { stops, replaced }: Keeping,
 ): Promise<Database> {
   const given = config.secrets.databaseUrl?.reveal()
-  if (given !== undefined) return { url: given, pid: () => null }
+  if (given !== undefined) return { url: given, isOurs: false, pid: () => null }
   const start = () => startPostgres({ stateDir })
   const server = await start()
   if (server.adopted) say('Took over the Postgres that an earlier start left behind.')
   const kept = keepRunning(server, { name: 'Postgres', start, onReplaced: replaced, say })
   stops.push(kept.stop)
-  return { url: server.url, pid: () => kept.current().pid }
+  return { url: server.url, isOurs: true, pid: () => kept.current().pid }
 }
 
 export type Durable = { readonly address: string; readonly uiUrl: string | null; readonly pid: () => number | null }
@@ -67,8 +66,8 @@ export async function temporalOf(
     say: options.say,
   })
   const markFile = join(stateDir, 'temporal.mark')
-  const start = async () => {
-    const server = await startTemporal({
+  const start = () =>
+    startTemporal({
       cliPath: cli.path,
       settings,
       port: ports.temporal,
@@ -76,10 +75,8 @@ export async function temporalOf(
       stateDir,
       codecEndpoint: `http://127.0.0.1:${ports.api[0]}/temporal/codec`,
       logFile: join(stateDir, 'logs', 'temporal.log'),
+      onSpawn: (pid) => writeWhole(markFile, JSON.stringify(markOf(pid))),
     })
-    await writeFile(markFile, JSON.stringify(markOf(server.pid)), { mode: 0o600 })
-    return server
-  }
   const server = await start()
   const kept = keepRunning(server, { name: 'Temporal', start, onReplaced: replaced, say: options.say })
   stops.push(async () => {

@@ -1,6 +1,7 @@
 // One supervisor per state folder.
 import { join } from 'node:path'
-import { ownerOf, tryLock, type Mark } from './file-lock.ts'
+import { ownerOf, tryLock } from './file-lock.ts'
+import type { Mark } from './processes.ts'
 
 const lockIn = (stateDir: string): string => join(stateDir, 'lock')
 

@@ -6,11 +6,12 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Config } from '../../config/load.ts'
 import { parseTemporalSettings } from '../../config/temporal.ts'
+import { openServiceLogin } from './service-login.ts'
 import { prepare } from '../prepare.ts'
 import { startChild, type ManagedChild } from './child.ts'
 import { prepareDemo } from './demo.ts'
 import { takePort } from './ports.ts'
-import { removeRunFile, writeRunFile, type RunFile } from './run-file.ts'
+import { keepRunFile, removeRunFile, type KeptRunFile, type RunFile } from './run-file.ts'
 import { databaseOf, endLeftovers, temporalOf, type Database, type Durable } from './servers.ts'
 import { lockState } from './state-lock.ts'
 
@@ -58,9 +59,9 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
   await endLeftovers(stateDir)
   const ports = await choosePorts(options)
   const settings = parseTemporalSettings(readFileSync(join(root, 'temporal.yaml'), 'utf8'))
-  const state: { run: RunFile | undefined } = { run: undefined }
+  const state: { file?: KeptRunFile } = {}
   // What is replaced before all is ready is written with everything else.
-  const replaced = () => void (state.run && write().catch((error: Error) => options.say(error.message)))
+  const replaced = () => void state.file?.write().catch((error: Error) => options.say(error.message))
   const start: Start = (name, entry, env) =>
     startChild({
       name,
@@ -84,11 +85,12 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
     double('tools', 'local/tool-server'),
   ])
   const { namespace } = config.temporal
-  await prepare({ databaseUrl: postgres.url, temporal: { address: temporal.address, namespace }, say: options.say })
+  const ownerUrl = config.secrets.databaseOwnerUrl?.reveal() ?? postgres.url
+  await prepare({ databaseUrl: ownerUrl, temporal: { address: temporal.address, namespace }, say: options.say })
   const demo = config.environment === 'development' ? await prepareDemo(stateDir) : []
   const environment = {
     ...shared,
-    DATABASE_URL: postgres.url,
+    DATABASE_URL: postgres.isOurs ? await openServiceLogin(ownerUrl) : postgres.url,
     TEMPORAL_ADDRESS: temporal.address,
     ...(temporal.uiUrl === null ? {} : { TEMPORAL_UI_URL: temporal.uiUrl }),
     GATEHOUSE_TOOLS_URL: tools.facts().url ?? '',
@@ -96,13 +98,13 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
   }
   const [apis, durables] = await startServices(options, { ports, stops, environment, start })
   const startedAt = new Date().toISOString()
-  const write = async () => {
-    state.run = runFileOf({ ports, temporal, postgres, scripted, tools, apis, durables, demo, startedAt })
-    await writeRunFile(stateDir, state.run)
-  }
-  await write()
+  const file = keepRunFile(stateDir, () =>
+    runFileOf({ ports, temporal, postgres, scripted, tools, apis, durables, demo, startedAt }),
+  )
+  state.file = file
+  await file.write()
   return {
-    run: () => state.run as RunFile,
+    run: file.current,
     restart: async (kind) =>
       void (await Promise.all((kind === 'api' ? apis : durables).map((child) => child.restart()))),
     stop,
@@ -201,6 +203,7 @@ type Environment = Readonly<Record<string, string | undefined>>
 function sharedEnvironment({ environment, config, stateDir }: SupervisorOptions, { api }: Ports): Environment {
   return {
     ...environment,
+    DATABASE_OWNER_URL: undefined,
     GATEHOUSE_ENV: config.environment,
     GATEHOUSE_STATE_DIR: stateDir,
     GATEHOUSE_PUBLIC_URL: config.publicUrl ?? `http://127.0.0.1:${api[0] ?? config.port}`,

@@ -8,7 +8,7 @@ import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { tryLock } from './file-lock.ts'
-import { sleep } from './postgres.ts'
+import { sleep } from './processes.ts'
 
 export type TemporalWay = 'path' | 'cache' | 'build' | 'download'
 export type FoundTemporal = { readonly path: string; readonly way: TemporalWay }

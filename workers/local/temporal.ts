@@ -1,11 +1,11 @@
 // Starts the Temporal development server with the flags that `temporal.yaml` asks for, waits until it answers, stops it.
 import { spawn } from 'node:child_process'
-import { openSync } from 'node:fs'
+import { closeSync, openSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { Connection } from '@temporalio/client'
 import type { TemporalSettings } from '../../config/temporal.ts'
-import { isAlive, sleep } from './postgres.ts'
+import { isAlive, sleep } from './processes.ts'
 
 export type LocalTemporal = {
   readonly address: string
@@ -25,6 +25,8 @@ export type TemporalOptions = {
   /** The UI decodes payloads here. */
   readonly codecEndpoint?: string
   readonly logFile: string
+  /** Told before the server answers: one whose parent is killed right then must be found again. */
+  readonly onSpawn?: (pid: number) => Promise<void>
 }
 
 const startMs = 60_000
@@ -38,12 +40,19 @@ export async function startTemporal(options: TemporalOptions): Promise<LocalTemp
     detached: true,
     stdio: ['ignore', log, log],
   })
+  closeSync(log) // the child has its own
   const failed = new Promise<never>((_resolve, reject) => {
     child.once('error', (error) => reject(new Error(`Temporal cannot be started: ${error.message}`)))
     child.once('exit', (code) => reject(new Error(`Temporal ended at once with ${code}; see ${options.logFile}.`)))
   })
   failed.catch(() => undefined)
-  await Promise.race([failed, answers(address, options.settings.namespace.name)])
+  try {
+    if (child.pid !== undefined) await options.onSpawn?.(child.pid)
+    await Promise.race([failed, answers(address, options.settings.namespace.name)])
+  } catch (error) {
+    child.kill('SIGKILL')
+    throw error
+  }
   child.removeAllListeners('exit')
   child.unref()
   const pid = child.pid ?? 0

@@ -1,0 +1,244 @@
+// The spool: what was written in it is in the chain, whatever happens to its process, its lock or its folder.
+import { randomUUID } from 'node:crypto'
+import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { decide, policySet } from '../../domain/policy/combine.ts'
+import type { Principal } from '../../domain/principal.ts'
+import { auditIntent, auditOutcome } from '../../gateway/audit-record.ts'
+import { createAuditSpool } from '../../gateway/audit-spool.ts'
+import { createSpoolFiles } from '../../gateway/spool-files.ts'
+import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { newSpoolFolder, spooledIn } from '../support/evidence.ts'
+import { allowAll, asIntruder, createPerson, openGateway, recordsOf, toolCall, type Gateway } from './fixture.ts'
+
+let database: TestDatabase
+let person: Principal
+const folders: string[] = []
+
+beforeAll(async () => {
+  database = await createTestDatabase()
+})
+beforeEach(async () => {
+  person = await createPerson(database.pool)
+})
+afterAll(async () => {
+  await database?.[Symbol.asyncDispose]()
+  for (const folder of folders) await rm(folder, { recursive: true, force: true })
+})
+
+async function newFolder(): Promise<string> {
+  const folder = await newSpoolFolder()
+  folders.push(folder)
+  return folder
+}
+
+const effect = async () => ({ value: 'fine', output: 'fine' })
+const read = (gateway: Gateway, over: Parameters<typeof toolCall>[2] = {}) =>
+  gateway.pipeline.run(toolCall(person, 'read', over), effect)
+const records = () => recordsOf(database.pool, person.tenant)
+
+async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
+  const startedAt = performance.now()
+  while (!(await holds())) {
+    if (performance.now() - startedAt > 5_000) throw new Error('It did not come to pass.')
+    await new Promise((resolve) => setTimeout(resolve, 20))
+  }
+}
+
+/** An intent as the pipeline writes it. */
+function intentOf(effectKey: string) {
+  const call = toolCall(person, 'read', { effectKey })
+  const policy = policySet({ policyId: 'test', version: 1, epoch: 1, rules: [allowAll] })
+  return auditIntent({ call, decision: decide(policy, call), at: new Date(), span: null })
+}
+const ok = auditOutcome({ status: 'ok' }, performance.now())
+const line = (id: string, parts: object) => `${JSON.stringify({ id, ...parts })}\n`
+
+test('what a dead process left is sealed to its last whole line; an intent without outcome as unknown', async () => {
+  const folder = await newFolder()
+  const ids = [randomUUID(), randomUUID(), randomUUID()] as const
+  const text =
+    line(ids[0], { intent: intentOf('done') }) +
+    line(ids[1], { intent: intentOf('cut') }) +
+    line(ids[0], { outcome: ok }) +
+    line(ids[2], { intent: intentOf('torn') }).slice(0, -40)
+  await writeFile(join(folder, 'aaaa-dead.spool'), text)
+  await using gateway = await openGateway(database, { spool: { folder } })
+  await until(async () => (await readdir(folder)).length === 0)
+  const sealed = await records()
+  expect(new Map(sealed.map(({ idempotency_key, status }) => [idempotency_key, status]))).toEqual(
+    new Map([
+      ['done', 'ok'],
+      ['cut', 'unknown'],
+    ]),
+  )
+  expect(sealed.map(({ id }) => id).toSorted()).toEqual([ids[0], ids[1]].toSorted())
+  expect(gateway.faults).toEqual([])
+})
+
+test('a spool is sealed whole when its intents fill more than is read at a time', async () => {
+  const folder = await newFolder()
+  const ids = Array.from({ length: 400 }, () => randomUUID()) // over 500 kB of intents before the first outcome
+  const intents = ids.map((id, n) => line(id, { intent: intentOf(`call-${n}`) }))
+  const text = [...intents, ...ids.map((id) => line(id, { outcome: ok }))].join('')
+  await writeFile(join(folder, 'aaaa-long.spool'), text)
+  await using gateway = await openGateway(database, { spool: { folder } })
+  await until(async () => (await readdir(folder)).length === 0)
+  const sealed = await records()
+  expect(sealed.map(({ status }) => status)).toEqual(ids.map(() => 'ok'))
+  expect(gateway.faults).toEqual([])
+})
+
+test('an outcome that comes after its intent was sealed as unknown is a record that names it, once', async () => {
+  const folder = await newFolder()
+  const id = randomUUID()
+  const intent = intentOf('late')
+  await writeFile(join(folder, 'aaaa-first.spool'), line(id, { intent }))
+  await using gateway = await openGateway(database, { spool: { folder } })
+  await until(async () => (await records()).length === 1)
+  for (const name of ['bbbb-second.spool', 'cccc-again.spool'])
+    await writeFile(join(folder, name), line(id, { intent, outcome: ok }))
+  await until(async () => (await readdir(folder)).length === 0)
+  expect(await records()).toMatchObject([
+    { id, status: 'unknown', follows: null },
+    { status: 'ok', follows: id, idempotency_key: 'late' },
+  ])
+  expect(gateway.faults).toEqual([])
+})
+
+test('what stands in two spools is in the chain once', async () => {
+  const folder = await newFolder()
+  const id = randomUUID()
+  for (const name of ['aaaa-one.spool', 'bbbb-two.spool'])
+    await writeFile(join(folder, name), line(id, { intent: intentOf('twice'), outcome: ok }))
+  await using _gateway = await openGateway(database, { spool: { folder } })
+  await until(async () => (await readdir(folder)).length === 0)
+  expect(await records()).toMatchObject([{ id, status: 'ok' }])
+})
+
+test('lines that nobody can read keep nobody else back, and their file is kept aside', async () => {
+  const folder = await newFolder()
+  const text = `{"id":\n${line(randomUUID(), { outcome: ok })}${line(randomUUID(), { intent: intentOf('good'), outcome: ok })}`
+  await writeFile(join(folder, 'aaaa-odd.spool'), text)
+  await using gateway = await openGateway(database, { spool: { folder } })
+  await until(async () => (await readdir(folder)).some((name) => name.endsWith('.rejected')))
+  expect(await records()).toMatchObject([{ idempotency_key: 'good', status: 'ok' }])
+  expect(gateway.faults).toMatchObject([{ spool: 'aaaa-odd', lines: 2 }])
+})
+
+test('the spool of a living process is left alone by another', async () => {
+  const folder = await newFolder()
+  await using gateway = await openGateway(database, { spool: { folder } })
+  await using other = await openGateway(database, { spool: { folder } })
+  await gateway.pipeline.run(toolCall(person, 'read', { effectKey: 'slow' }), async () => {
+    await other.sealer.drain()
+    await new Promise((resolve) => setTimeout(resolve, 1_200)) // a sweep of the other
+    expect(await records()).toEqual([])
+    return { value: null }
+  })
+  await gateway.sealer.drain()
+  expect(await records()).toMatchObject([{ status: 'ok', follows: null }])
+})
+
+test('a process that loses its lock goes on in a new spool, and nothing is lost or doubled', async () => {
+  const folder = await newFolder()
+  await using gateway = await openGateway(database, { spool: { folder } })
+  await read(gateway, { effectKey: 'before' })
+  await gateway.pipeline.run(toolCall(person, 'read', { effectKey: 'over' }), async () => {
+    const [name] = await readdir(folder)
+    await asIntruder(
+      database,
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+        WHERE application_name = 'test-spool' AND datname = current_database()`,
+    )
+    await until(async () => !(await readdir(folder)).includes(name ?? '')) // sealed by whoever has the lock now
+    return effect()
+  })
+  await read(gateway, { effectKey: 'after' })
+  await gateway.sealer.drain()
+  const sealed = (await records()).map(({ idempotency_key, status, follows }) => [idempotency_key, status, follows])
+  const over = (await records()).find(({ status }) => status === 'unknown')
+  expect(sealed.toSorted()).toEqual(
+    [
+      ['before', 'ok', null],
+      ['over', 'unknown', null],
+      ['over', 'ok', over?.id],
+      ['after', 'ok', null],
+    ].toSorted(),
+  )
+})
+
+test('what was written while a spool was taken over is written again elsewhere before anybody relies on it', async () => {
+  const folder = await newFolder()
+  const files = createSpoolFiles({ folder })
+  const spool = createAuditSpool({ files, log: { error: () => undefined }, onWrite: () => undefined })
+  const first = await spool.begin(randomUUID(), intentOf('first'))
+  const [name = ''] = await readdir(folder)
+  await rename(join(folder, name), join(folder, name.replace('.spool', '.taken')))
+  await spool.end(first, ok)
+  const [written = ''] = await spooledIn(folder)
+  expect(JSON.parse(written)).toMatchObject({ id: first.id, intent: { idempotency_key: 'first' }, outcome: ok })
+  await spool.close()
+})
+
+test('all that is asked for in one turn of the event loop is one write', async () => {
+  const files = createSpoolFiles({ folder: await newFolder() })
+  let writes = 0
+  const spool = createAuditSpool({ files, log: { error: () => undefined }, onWrite: () => (writes += 1) })
+  const begun = await Promise.all(['a', 'b', 'c'].map((key) => spool.begin(randomUUID(), intentOf(key))))
+  expect(writes).toBe(1)
+  await Promise.all(begun.map((each) => spool.end(each, ok)))
+  expect(writes).toBe(2)
+  await spool.close()
+  await expect(spool.begin(randomUUID(), intentOf('d'))).rejects.toMatchObject({ code: 'evidence-unavailable' })
+})
+
+test('a full spool refuses effects of every kind, says so on record, and is open again once it is sealed', async () => {
+  const folder = await newFolder()
+  await using gateway = await openGateway(database, { spool: { folder, bytesMax: 4_000, fileBytesMax: 2_000 } })
+  const never = () => Promise.reject(new Error('No effect may run.'))
+  const inner = await gateway.pipeline.run(toolCall(person, 'read'), async () => {
+    for (let n = 0; n < 2; n += 1) await gateway.pipeline.run(toolCall(person, 'read'), effect).catch(() => undefined)
+    const [lean, governed] = [toolCall(person, 'read'), toolCall(person, 'write')]
+    return { value: [await gateway.pipeline.run(lean, never), await gateway.pipeline.run(governed, never)] }
+  })
+  const refused = { kind: 'refused', code: 'evidence-unavailable' }
+  expect(inner).toMatchObject({ kind: 'done', value: [refused, refused] })
+  await gateway.sealer.drain()
+  expect((await records()).filter(({ error_code }) => error_code === 'evidence-unavailable')).toHaveLength(2)
+  await gateway.sealer.drain()
+  expect(await read(gateway)).toMatchObject({ kind: 'done' })
+})
+
+test('a folder that cannot be written refuses effects until it can', async () => {
+  const folder = join(await newFolder(), 'spool')
+  await writeFile(folder, 'no folder')
+  await using gateway = await openGateway(database, { spool: { folder } })
+  const refused = { kind: 'refused', code: 'evidence-unavailable' }
+  expect(await read(gateway)).toMatchObject(refused)
+  expect(await gateway.pipeline.run(toolCall(person, 'write'), effect)).toMatchObject(refused)
+  await gateway.sealer.drain()
+  expect((await records()).map(({ status, error_code }) => [status, error_code])).toEqual([
+    ['refused', 'evidence-unavailable'],
+    ['refused', 'evidence-unavailable'],
+  ])
+  await rm(folder)
+  await mkdir(folder)
+  await until(async () => (await read(gateway)).kind === 'done')
+  await gateway.sealer.drain()
+  expect((await records()).at(-1)).toMatchObject({ status: 'ok' })
+})
+
+test('files are freed as they are sealed, however many there are', async () => {
+  const folder = await newFolder()
+  await using gateway = await openGateway(database, { spool: { folder, fileBytesMax: 5_000 } })
+  await Promise.all(Array.from({ length: 40 }, (_, n) => read(gateway, { effectKey: `call-${n}` })))
+  for (let n = 0; n < 20; n += 1) await read(gateway, { effectKey: `more-${n}` })
+  await Promise.all([gateway.sealer.drain(), gateway.sealer.drain(), gateway.sealer.drain()])
+  expect(await readdir(folder)).toHaveLength(1)
+  const sealed = await records()
+  expect(new Set(sealed.map(({ idempotency_key }) => idempotency_key)).size).toBe(60)
+  expect(sealed.map(({ status }) => status)).toEqual(sealed.map(() => 'ok'))
+  expect(gateway.faults).toEqual([])
+})
