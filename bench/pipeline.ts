@@ -13,6 +13,7 @@ import type { Call } from '../gateway/call.ts'
 import { createEpochs } from '../gateway/epochs.ts'
 import { openEvidence } from '../gateway/evidence.ts'
 import type { PipelineDeps } from '../gateway/passage.ts'
+import { createMemoryQuota } from '../gateway/quota-memory.ts'
 import { createPipeline } from '../gateway/pipeline.ts'
 import type { HoldOrder, Recorder } from '../gateway/ports.ts'
 import { createSigningKeys } from '../gateway/signing-keys.ts'
@@ -36,7 +37,16 @@ const other = { kind: 'deny', hard: false } as const
 const rules = Array.from({ length: rulesCount }, (_, n) =>
   ruleOf(`r${n}`, other, n % 2 ? { tenants: [`tenant-${n}`] } : { tools: [{ server: '*', tool: `tool_${n}*` }] }),
 )
-const policy = policyOf(allowAll, ...rules)
+// A rate that every call takes from; in memory, since a store that replicas share is a round trip of its own.
+const rate = {
+  kind: 'limit',
+  meter: 'calls-per-second',
+  amount: 1_000_000,
+  per: 'tenant-tool',
+  rank: 'default',
+} as const
+const policy = policyOf(allowAll, ruleOf('rate', rate), ...rules)
+const quota = createMemoryQuota()
 
 const publicUrl = 'http://127.0.0.1:1'
 const events = { decisionMade: () => undefined, credentialRefused: () => undefined }
@@ -97,7 +107,7 @@ type How = { readonly evidence: PipelineDeps['evidence']; readonly after?: () =>
 
 async function measureBoth(name: string, { evidence, ...how }: How): Promise<void> {
   const pipeline = createPipeline({
-    ...{ pool, epochs, evidence, events },
+    ...{ pool, epochs, evidence, quota, events },
     policy: { current: () => policy },
     spanIds: () => null,
   })

@@ -12,6 +12,7 @@ export const exitCodes = {
   rate: 7,
   server: 8,
   file: 9,
+  broken: 10,
   cancelled: 130,
 } as const
 
@@ -73,6 +74,7 @@ export function exitCodeOf(error: unknown): number {
   if (!(error instanceof GatehouseError)) return exitCodes.unexpected
   if (error.code === 'REPLY_INVALID') return exitCodes.unexpected
   if (error.code === 'DOMAIN_MISMATCH' || error.code === 'STATEMENT_MISMATCH') return exitCodes.refused
+  if (error.code === 'SINK_FAILED' || error.code === 'SINK_REFUSED') return exitCodes.server // its 401 is not ours
   if (error.status === 0 || error.status >= 500) return exitCodes.server
   return byStatus[error.status] ?? exitCodes.unexpected
 }

@@ -10,6 +10,7 @@ import { main } from '../cli/main.ts'
 import { tryLock } from './local/file-lock.ts'
 import { sleep } from './local/processes.ts'
 import { writeWhole } from './local/whole-file.ts'
+import { openFile, openStdout, readBytes } from './cli-files.ts'
 
 const interrupted = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -93,6 +94,8 @@ const deps: CliDeps = {
   readFile: readPrivate,
   writePrivateFile: writePrivate,
   alone,
+  readBytes,
+  openOutput: async (path) => (path === undefined ? openStdout(interrupted.signal) : openFile(path)),
   signerFromKey: (key) => {
     const account = privateKeyToAccount(key)
     return { address: account.address, signMessage: (text) => account.signMessage({ message: text }) }

@@ -6,6 +6,7 @@ import { createListener, createPool, type Client } from '../../db/pool.ts'
 import type { Call } from '../../gateway/call.ts'
 import { openEvidence, type EvidenceKeeper } from '../../gateway/evidence.ts'
 import { createEpochs } from '../../gateway/epochs.ts'
+import { createMemoryQuota } from '../../gateway/quota-memory.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
 import { createSigningKeys } from '../../gateway/signing-keys.ts'
 import { allowAll, personWith, policyOf, quiet, ruleOf, toolCall } from '../gateway/fixture.ts'
@@ -83,7 +84,15 @@ const epochs = await createEpochs({ pool, listener: () => createListener(order.u
 const forbidden = ruleOf('no', { kind: 'deny', hard: true }, { tools: [{ server: 'forbidden', tool: '*' }] })
 const policy = { current: () => policyOf(allowAll, forbidden) }
 const events = { decisionMade: () => undefined }
-const pipeline = createPipeline({ pool, epochs, policy, evidence, events, spanIds: () => null })
+const pipeline = createPipeline({
+  pool,
+  epochs,
+  policy,
+  evidence,
+  quota: createMemoryQuota(),
+  events,
+  spanIds: () => null,
+})
 
 /** One call, from the caller's question to the caller's answer. */
 async function act(call: Call): Promise<void> {
