@@ -96,11 +96,11 @@ test.each([
   ],
   ['a file cut in a line', (text: string) => text.slice(0, 3_000), /Broken at record \d: /],
   ['bytes that are no text', () => '\uD800', /Broken: the file does not begin as an export does/],
-])('%s ends with 9', async (_name, touch, sentence) => {
+])('%s ends with 10', async (_name, touch, sentence) => {
   await exportTo('one.ndjson', '--after', '0')
   desk.files.set('/here/one.ndjson', touch(desk.files.get('/here/one.ndjson') ?? ''))
   const ran = await verify(['one.ndjson'])
-  expect([ran.code, ran.err]).toEqual([9, ''])
+  expect([ran.code, ran.err]).toEqual([10, ''])
   expect(ran.out).toMatch(sentence)
 })
 
@@ -115,7 +115,7 @@ test('an export goes to the output as it is, line by line', async () => {
   expect(await exportTo('day.ndjson', '--day', today)).toHaveLength(6)
 })
 
-test('the server walks the chain; what is broken ends with 9, in an export too', async () => {
+test('the server walks the chain; what is broken ends with 10, in an export too', async () => {
   expect(await desk.run(['audit', 'verify'])).toMatchObject({ code: 0, out: 'The chain stands: 4 records.\n' })
   const person = await rig.join()
   await person.act(3)
@@ -127,7 +127,7 @@ test('the server walks the chain; what is broken ends with 9, in an export too',
     out: expect.stringMatching(/record 2/) as string,
   })
   const ran = await theirs.run(['audit', 'export', '--after', '0', '--output', 'f'])
-  expect([ran.code, ran.err]).toEqual([9, expect.stringMatching(/Broken at record 2: the server would not sign/)])
+  expect([ran.code, ran.err]).toEqual([10, expect.stringMatching(/Broken at record 2: the server would not sign/)])
 })
 
 test('an upload goes on from its offset file, and keeps to its sink', async () => {
