@@ -94,6 +94,7 @@ export const toolServersMax = 100
 export const toolServerRestMs = 1_000 // after a failed connect, doubled each time
 export const toolServerRestMsMax = 30_000
 export const toolServerConnectionsMax = 64 // sockets to one server over HTTP
+export const toolUnreadBytesMax = 4_000_000 // sent to a stdio server and not read: forty calls of the largest arguments
 export const toolMessageBytesMax = 4_000_000 // one message of a tool server, with its escapes
 export const toolDescriptionCharsMax = 10_000
 export const toolErrorOutputCharsMax = 2_000 // the end of what a dying child said

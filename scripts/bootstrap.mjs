@@ -11,12 +11,22 @@ const floor = [20, 19]
 
 const [major = 0, minor = 0] = process.versions.node.split('.').map(Number)
 if (major < floor[0] || (major === floor[0] && minor < floor[1])) {
-  process.stderr.write(`Gatehouse needs Node ${floor.join('.')} or newer; this is ${process.versions.node}.\n`)
+  tellOldNode(process.argv.slice(2))
   process.exitCode = 69
 } else {
   const installed = install()
   if (installed === 0) run(process.argv.slice(2))
   else process.exitCode = installed
+}
+
+// Nothing else can run here, so what `doctor` would say is said in its place.
+function tellOldNode([entry = '', ...args]) {
+  const says = `Gatehouse needs Node ${floor.join('.')} or newer; this is ${process.versions.node}.`
+  const mend = 'install a newer Node from https://nodejs.org or with a version manager'
+  const isReport = entry.endsWith('doctor.ts') && args.includes('--json')
+  const report = { ok: false, checks: [{ check: 'node', ok: false, says, mend }] }
+  if (isReport) process.stdout.write(`${JSON.stringify(report, null, 2)}\n`)
+  else process.stderr.write(`${says}\n     → ${mend}\n`)
 }
 
 function install() {

@@ -37,24 +37,6 @@ export function createProbes(handled: unknown[]): Route[] {
     route({
       ...common,
       method: 'get',
-      path: '/probe-stream',
-      responses: { 200: 'events' },
-      handle: async () => ({ stream: async () => void handled.push('streamed') }),
-    }),
-    route({
-      ...common,
-      method: 'get',
-      path: '/probe-once',
-      once: true,
-      responses: { 200: null },
-      async handle() {
-        handled.push('used')
-        return { status: 200 }
-      },
-    }),
-    route({
-      ...common,
-      method: 'get',
       path: '/probe/:id',
       params: z.object({ id: z.string() }),
       responses: { 200: null },

@@ -19,6 +19,7 @@ const rules: readonly (readonly [RegExp, readonly Touched[]])[] = [
   [/^workers\/local\/scripted-/, ['model']],
   [/^workers\/local\/tool-server\./, ['tools']],
   [/^workers\/local\/loopback\./, ['model', 'tools']],
+  [/^workers\/local\/stdio-guard\./, ['api', 'durable']],
   [/^workers\/(?:local\/|start\.|dev\.|prepare\.|migrate\.)/, ['supervisor']],
   [/^workers\/(?:doctor|status|reset|cli|audit-verify|ledger|bundle)\./, []],
   [/^workers\/api(?:-server)?\./, ['api']],

@@ -85,7 +85,8 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
   signal.throwIfAborted()
   const { namespace } = config.temporal
   const ownerUrl = config.secrets.databaseOwnerUrl?.reveal() ?? postgres.url
-  await prepare({ databaseUrl: ownerUrl, temporal: { address: temporal.address, namespace }, say: options.say })
+  const target = { databaseUrl: ownerUrl, temporal: { address: temporal.address, namespace } }
+  await prepare({ ...target, environment: config.environment, say: options.say })
   signal.throwIfAborted()
   const demo = config.environment === 'development' ? await prepareDemo(stateDir) : []
   const environment = {
