@@ -18,7 +18,7 @@ import type { ActivityDeps } from './deps.ts'
 import { toFailure } from './failure.ts'
 import { holdOfStep, type StepHold } from './model-hold.ts'
 import { messagesOf } from './transcript.ts'
-import { tryName, turnContext, type StepRef, type TurnContext } from './turn-context.ts'
+import { spanFacts, tryName, turnContext, type StepRef, type TurnContext } from './turn-context.ts'
 
 export type ToolCallRef = { readonly toolCallId: string; readonly position: number }
 export type ModelOutcome =
@@ -121,7 +121,8 @@ type Order = {
 
 function callOf(deps: ActivityDeps, { ref, facts, request, hold }: Order): Call {
   const { turn, agent, principal, runtimeScopeId } = facts
-  const step = { turnId: ref.turnId, sessionId: turn.sessionId, step: ref.step, runtimeScopeId }
+  const { sessionIds } = principal
+  const step = { turnId: ref.turnId, sessionId: turn.sessionId, step: ref.step, runtimeScopeId, sessionIds }
   return {
     principal,
     session: { id: turn.sessionId, risk: 0 },
@@ -149,7 +150,11 @@ type Answering = Order & { readonly attemptId: string; readonly signal: AbortSig
 
 async function answerOnce(deps: ActivityDeps, answering: Answering): Promise<EffectResult<Answered>> {
   const { ref, facts, hold } = answering
-  const about = { 'gatehouse.turn': ref.turnId, 'gatehouse.step': ref.step, 'gatehouse.model': facts.turn.model }
+  const about = {
+    ...spanFacts(facts.principal, ref),
+    'gatehouse.step': ref.step,
+    'gatehouse.model': facts.turn.model,
+  }
   const answered = await deps.tracing.span('upstream model', about, () => readAnswer(deps, answering))
   deps.crashPoint('model-before-record')
   const told = { value: answered, output: answered.blocks, usage: { ...answered.usage } }

@@ -10,7 +10,7 @@ import type { Credentials } from '../gateway/authenticate.ts'
 import type { Idempotency } from '../gateway/idempotency.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { readJsonBody } from './body.ts'
+import { hasBody, readJsonBody } from './body.ts'
 import { callerOf, checkDoor, idsOf, type DoorFacts, type RequestIds } from './context.ts'
 import { readCookie, sessionCookie } from './cookies.ts'
 import { underKey } from './idempotency.ts'
@@ -119,8 +119,9 @@ async function handle(
   const params = parse(route.params, request.params, 'parameter')
   const query = parse(route.query, request.query, 'query')
   const bytesMax = route.bodyBytesMax ?? bodyBytesMax
-  const raw = route.body ? await readJsonBody(request, bytesMax) : undefined
-  const body = parse(route.body, raw ?? (route.body ? {} : undefined), 'body')
+  // Read where nothing is wanted of it as well: what a client sends is bounded and JSON on every mutating route.
+  const raw = route.method === 'get' ? undefined : await readJsonBody(request, bytesMax)
+  const body = parse(route.body, raw === undefined ? {} : raw, 'body')
   const left = new AbortController()
   response.once('close', () => left.abort())
   const caller = callerOf(request, deps.door)
@@ -199,7 +200,7 @@ async function serve(serving: Serving, work: (ids: RequestIds) => Promise<Reply>
     if (serving.cors) allowTemporalUi(deps.door, response)
     const reply = await deps.trace(serving.label ?? 'unknown route', ids, async () => work(ids))
     if ('stream' in reply) await (request.method === 'HEAD' ? headOfStream(response) : reply.stream(response))
-    else send(response, reply)
+    else send(serving, reply)
   } catch (thrown) {
     refuse(serving, thrown, ids)
   } finally {
@@ -223,7 +224,8 @@ async function headOfStream(response: Response): Promise<void> {
   response.status(200).setHeader('content-type', 'text/event-stream; charset=utf-8').end()
 }
 
-function send(response: Response, reply: Extract<Reply, { status: number }>): void {
+function send({ request, response }: Exchange, reply: Extract<Reply, { status: number }>): void {
+  if (!request.complete && hasBody(request)) response.setHeader('connection', 'close') // it is not read
   response.status(reply.status)
   for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value)
   if (reply.body === undefined) response.end()

@@ -43,7 +43,8 @@ export type TokenBus = {
   readonly read: (streamId: string, afterSeq: bigint, limit: number) => Promise<readonly StreamChunk[]>
   /** Calls `wake` when the stream may have advanced; answers the unsubscriber. */
   readonly subscribe: (streamId: string, wake: () => void) => () => void
-  readonly close: (streamId: string) => Promise<void>
+  /** Takes no more events; with a fence, unless the stream has gone on to a higher one. */
+  readonly close: (streamId: string, fence?: bigint) => Promise<void>
 }
 
 /**

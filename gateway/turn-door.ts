@@ -195,7 +195,9 @@ function orderOf(
   turn: { turnId: string; try: number },
 ): Parameters<typeof beginTurn>[1] {
   const gate = gateOf(call)
-  const step = { turnId: turn.turnId, sessionId: post.session.id, step: 1, runtimeScopeId: post.runtimeScopeId }
+  const { sessionIds } = principal
+  const { runtimeScopeId } = post
+  const step = { turnId: turn.turnId, sessionId: post.session.id, step: 1, runtimeScopeId, sessionIds }
   const text = post.content.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join(' ')
   return {
     turn: {

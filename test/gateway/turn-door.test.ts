@@ -167,10 +167,11 @@ test('eight of the same POST at once are one turn, one hold and one message', as
   expect(new Set(turns.map((turn) => turn.turnId)).size).toBe(1)
   expect(turns.filter((turn) => turn.dedupe === 'first')).toHaveLength(1)
   expect(await count('message', session.id)).toBe(1)
-  const holds = await rig.ledger.query("SELECT 1 FROM transfer WHERE op = 'pending' AND meta->>'turnId' = $1", [
+  const holds = await rig.ledger.query("SELECT meta FROM transfer WHERE op = 'pending' AND meta->>'turnId' = $1", [
     turns[0]?.turnId,
   ])
-  expect(holds).toHaveLength(1)
+  const { usid } = person.principal.sessionIds
+  expect(holds).toMatchObject([{ meta: { usid, wsid: session.wsid, asid: session.asid, sessionId: session.id } }])
 })
 
 test('an explicit key replays for a day, delivered or not, and refuses another body', async () => {

@@ -14,6 +14,8 @@ const kept = [
   'www-authenticate',
   'x-dedupe',
   'access-control-allow-origin',
+  'location',
+  'idempotent-replayed',
 ]
 const present = [
   'x-request-id',
@@ -27,8 +29,36 @@ const present = [
   'x-quota-reset-at',
 ]
 
-/** Compares a raw reply with the golden file of the case. */
-export async function expectGolden(name: string, reply: Response): Promise<void> {
+const requests = new WeakMap<Response, { readonly method: string; readonly path: string }>()
+const compared: { readonly method: string; readonly path: string; readonly status: number }[] = []
+
+/** From now on remembers what each reply answers; the disposer ends it. */
+export function rememberRequests(): () => void {
+  const real = globalThis.fetch
+  globalThis.fetch = async (...order) => {
+    const reply = await real(...order)
+    requests.set(reply, { method: order[1]?.method ?? 'GET', path: new URL(reply.url).pathname })
+    return reply
+  }
+  return () => void (globalThis.fetch = real)
+}
+
+/** Those of the routes whose good reply was compared with no golden file so far. */
+export function withoutGolden(routes: readonly { readonly method: string; readonly path: string }[]): string[] {
+  return routes
+    .filter(({ method, path }) => {
+      const shape = new RegExp(`^${path.replaceAll('.', '[.]').replace(/:\w+/g, '[^/]+')}$`)
+      return !compared.some(
+        (each) => each.method === method.toUpperCase() && each.status < 400 && shape.test(each.path),
+      )
+    })
+    .map(({ method, path }) => `${method.toUpperCase()} ${path}`)
+}
+
+/** Compares a raw reply with the golden file of the case. `body` stands for one that is looked at elsewhere. */
+export async function expectGolden(name: string, reply: Response, body?: string): Promise<void> {
+  const request = requests.get(reply)
+  if (request) compared.push({ ...request, status: reply.status })
   const headers: Record<string, string> = {}
   for (const header of kept) {
     const value = reply.headers.get(header)
@@ -36,13 +66,13 @@ export async function expectGolden(name: string, reply: Response): Promise<void>
   }
   for (const header of present) if (reply.headers.has(header)) headers[header] = '<present>'
   const text = await reply.text()
+  expectSame(name, { status: reply.status, headers, body: body ?? bodyOf(reply, text) })
+}
+
+function bodyOf(reply: Response, text: string): unknown {
   const type = reply.headers.get('content-type') ?? ''
-  const body = type.startsWith('text/event-stream')
-    ? normaliseEvents(text)
-    : type.startsWith('application/x-ndjson')
-      ? text.trimEnd().split('\n').map(normaliseBody)
-      : normaliseBody(text)
-  expectSame(name, { status: reply.status, headers, body })
+  if (type.startsWith('text/event-stream')) return normaliseEvents(text)
+  return type.startsWith('application/x-ndjson') ? text.trimEnd().split('\n').map(normaliseBody) : normaliseBody(text)
 }
 
 function expectSame(name: string, actual: unknown): void {
@@ -102,6 +132,8 @@ const kinds: readonly (readonly [RegExp, string])[] = [
   [/auth\/link\/[\w-]+/g, 'auth/link/<code>'],
   [/toolu_[\w-]+/g, '<tool-call>'],
   [/\b[0-9a-f]{32,64}\b/g, '<hex>'],
+  [/^[\w-]{43}$/g, '<thumbprint>'],
+  [/\b[0-9a-f]{16}\b/g, '<span>'],
 ]
 
 function normaliseText(text: string): string {
