@@ -208,6 +208,9 @@ test('15 audit: records, checkpoints, verification, exports and keys', async () 
     '15-export-foreign',
     await poor.call('GET', `/api/v1/audit/export?after=0&tenant=${other.address}`),
   )
+  const someRecord = '11111111-1111-4111-8111-111111111111'
+  await expectGolden('15-payload-none', await poor.call('GET', `/api/v1/audit/payload?record=${someRecord}`))
+  await expectGolden('15-payload-malformed', await poor.call('GET', '/api/v1/audit/payload?record=7'))
   await expectGolden('15-keys', await fetch(`${base}/.well-known/audit-jwks.json`))
 })
 
