@@ -134,8 +134,10 @@ test('a day without records and a chain without any are files that verify', asyn
   const person = await rig.join()
   expect(await check(await exported(person, { after: 0 }))).toMatchObject({ ok: true, records: 0, checkpointAt: null })
   await person.act(1)
-  expect(await check(await exported(person, { day: '2020-01-01' }))).toMatchObject({ ok: true, records: 0 })
-  expect(await check(await exported(person, { day: '2999-01-01' }))).toMatchObject({ ok: true, from: { seq: 1 } })
+  const past = await check(await exported(person, { day: '2020-01-01' }))
+  expect(past).toMatchObject({ ok: true, records: 0, dayOver: true })
+  const future = await check(await exported(person, { day: '2999-01-01' }))
+  expect(future).toMatchObject({ ok: true, from: { seq: 1 }, dayOver: false })
 })
 
 test.each([
