@@ -1,5 +1,6 @@
 // Exports as a stranger checks them: with the file and the public keys, nothing else.
 import { generateKeyPairSync, sign } from 'node:crypto'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openAuditKeys } from '../../crypto/portable/audit-keys.ts'
 import { canonicalJson } from '../../crypto/portable/canonical-json.ts'
@@ -41,6 +42,9 @@ function resigned(line: string): string {
   return canonicalJson({ ...unsigned, sig: `ed25519:${signature}` })
 }
 
+/** Another text for the same bytes: four bits of the last character before the padding mean nothing. */
+const respelled = (line: string) => line.replace(/[AQgw](?===")/, (last) => String.fromCharCode(last.charCodeAt(0) + 1))
+
 const edited = (line: string) =>
   line.replace('"action":"call"', '"action":"coll"').replace('"retries":0', '"retries":1')
 
@@ -59,6 +63,8 @@ describe.each(['original', 'redacted'] as const)('an export in %s form', (form) 
     ['two swapped records', 2, (lines) => lines.with(2, lines[3] ?? '').with(3, lines[2] ?? '')],
     ['a record twice', 3, (lines) => lines.toSpliced(3, 0, lines[2] ?? '')],
     ['a record signed with another key', 4, (lines) => lines.with(4, resigned(lines[4] ?? ''))],
+    ['a signature that is spelled otherwise', 5, (lines) => lines.with(5, respelled(lines[5] ?? ''))],
+    ['an opening line whose signature is spelled otherwise', null, (lines) => lines.with(0, respelled(lines[0] ?? ''))],
     ['a cut end', 4, (lines) => lines.slice(0, 4)],
     ['a cut end with the checkpoint in place', 4, (lines) => lines.toSpliced(4, 2)],
     ['a missing checkpoint', 6, (lines) => lines.slice(0, 6)],
@@ -75,6 +81,23 @@ describe.each(['original', 'redacted'] as const)('an export in %s form', (form) 
     const touched = touch(lines)
     expect(touched).not.toEqual(lines)
     expect(await check(touched)).toMatchObject({ ok: false, firstBrokenSeq })
+  })
+
+  test('is betrayed by any other character anywhere, at the record of that line', async () => {
+    const lines = await exported(owner, query)
+    const place = fc.tuple(fc.nat(lines.length - 1), fc.nat(), fc.constantFrom(...'09aAfFgQwz"{}:,+/= -_'.split('')))
+    await fc.assert(
+      fc.asyncProperty(place, async ([index, at, character]) => {
+        const line = lines[index] ?? ''
+        // Half of the cases end in the signature, where two texts may mean the same bytes.
+        const position = at % 2 === 0 ? at % line.length : line.indexOf('"sig":"ed25519:') + 15 + (at % 88)
+        fc.pre(line[position] !== character)
+        const touched = lines.with(index, line.slice(0, position) + character + line.slice(position + 1))
+        const firstBrokenSeq = index === 0 ? null : index
+        expect(await check(touched)).toMatchObject({ ok: false, firstBrokenSeq })
+      }),
+      { numRuns: 300 },
+    )
   })
 
   test('goes on where an earlier one ended, and not elsewhere', async () => {
