@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openAuditKeys } from '../../crypto/portable/audit-keys.ts'
 import { canonicalJson } from '../../crypto/portable/canonical-json.ts'
 import type { ChainTools } from '../../crypto/portable/audit-chain.ts'
+import { auditExportPageRows } from '../../domain/limits.ts'
 import { openExport } from '../../gateway/audit-export.ts'
 import type { ExportQuery } from '../../schemas/audit-view.ts'
 import { verifyExport } from '../../sdk/audit-file.ts'
@@ -108,6 +109,34 @@ describe.each(['original', 'redacted'] as const)('an export in %s form', (form) 
     const other = await exported(owner, { ...query, after: 3 })
     expect(await verifyExport(other, { tools, previous: first.to })).toMatchObject({ ok: false, firstBrokenSeq: 3 })
   })
+})
+
+test('a long chain is read a page at a time, no faster than it is taken, up to where it began', async () => {
+  const person = await rig.join()
+  const records = 2 * auditExportPageRows + 5
+  await person.act(records)
+  const { pool } = rig.api.database
+  let pages = 0
+  const counting = new Proxy(pool, {
+    get: (target, name) => {
+      if (name !== 'query') return Reflect.get(target, name) as unknown
+      return (text: string, values: unknown[]) => {
+        if (text.startsWith('SELECT seq, body FROM audit_record')) pages += 1
+        return target.query(text, values)
+      }
+    },
+  })
+  const deps = { pool: counting, keys: rig.gateway.keys, clock: () => new Date() }
+  const { lines } = await openExport(deps, person.principal, { after: 0 })
+  const taken: string[] = []
+  const readAt = new Map<number, number>()
+  for await (const line of lines) {
+    readAt.set(taken.push(line), pages)
+    if (taken.length === 2) await person.act(3) // the chain grows meanwhile
+  }
+  expect([1, 2, auditExportPageRows + 1, auditExportPageRows + 2].map((at) => readAt.get(at))).toEqual([0, 1, 1, 2])
+  expect(pages).toBe(3)
+  expect(await check(taken)).toMatchObject({ ok: true, records })
 })
 
 test('a redacted export names no person, the same one by the same pseudonym, and another in the next export', async () => {
