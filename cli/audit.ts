@@ -182,11 +182,12 @@ function sentenceOf(verdict: FileVerdict): string {
     const place = verdict.firstBrokenSeq === null ? 'Broken' : `Broken at record ${verdict.firstBrokenSeq}`
     return `${place}: ${verdict.reason}.`
   }
-  const { records, from, to, tenant, form, checkpointAt } = verdict
+  const { records, from, to, tenant, form, checkpointAt, dayOver } = verdict
   const what = form === 'original' ? 'original records' : 'redacted records, by the hashes of the originals'
   const range = records === 0 ? '' : ` (${from.seq + 1} to ${to.seq})`
   const signed = checkpointAt === null ? '' : `, checkpoint of ${timeOf(checkpointAt)} UTC`
-  return `${records} ${what}${range} of ${tenant} stand${signed}.`
+  const more = dayOver === false ? ' The day was not over when this was exported.' : ''
+  return `${records} ${what}${range} of ${tenant} stand${signed}.${more}`
 }
 
 async function keys(deps: CliDeps, args: readonly string[]): Promise<number> {

@@ -169,6 +169,8 @@ export const auditDeliveryWaitMs = 750 // before the second try, twice that befo
 export const auditSinkMs = 60_000 // one request with its answer
 export const auditSinkAnswerCharsMax = 64_000
 export const auditUploadHeadersMax = 20 // that belong to a presigned place
+export const auditPayloadBytesMax = 1_000_000 // of input and output together; a larger one leaves its hashes only
+export const auditPayloadPageRows = 1_000 // dropped at a time
 export const auditLineCharsMax = 1_000_000 // a record is some 2 kB; one of this size is not ours
 
 // Runtime scopes and settings of a wallet

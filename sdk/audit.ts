@@ -1,9 +1,11 @@
 // The evidence as its readers get it: pages of records, checkpoints, verification by the server, files and public keys.
 import type { AuditQuery } from '../schemas/audit-view.ts'
+import { clientStreamIdleMs } from '../domain/limits.ts'
 import { GatehouseError } from './errors.ts'
 import { queryOf, type Transport } from './http.ts'
 import { linesOf } from './lines.ts'
 import * as shapes from './shapes.ts'
+import { readChunks } from './sse.ts'
 
 /** What records are asked for by. Times are ISO 8601: from the one on, before the other. */
 export type AuditFilter = Partial<Pick<AuditQuery, 'wallet' | 'agent' | 'tool' | 'decision' | 'since' | 'until'>> & {
@@ -24,7 +26,7 @@ export type ExportRequest = (
   readonly signal?: AbortSignal | undefined
 }
 
-export function createAudit(transport: Transport) {
+export function createAudit(transport: Transport, idleMs: number = clientStreamIdleMs) {
   return {
     /**
      * Records, newest first, a page at a time.
@@ -58,31 +60,21 @@ export function createAudit(transport: Transport) {
      * @example
      * for await (const line of client.audit.export({ day: '2026-01-31' })) keep(line)
      */
-    export: (request: ExportRequest): AsyncGenerator<string> => exportLines(transport, request),
+    export: (request: ExportRequest): AsyncGenerator<string> => exportLines(transport, request, idleMs),
   }
 }
 
-async function* exportLines(transport: Transport, { signal, ...request }: ExportRequest): AsyncGenerator<string> {
+async function* exportLines(
+  transport: Transport,
+  { signal, ...request }: ExportRequest,
+  idleMs: number,
+): AsyncGenerator<string> {
   const reply = await transport.open({ method: 'GET', path: `/api/v1/audit/export${queryOf(request)}`, signal })
   if (reply.body === null) return
   try {
-    yield* linesOf(chunksOf(reply.body))
+    yield* linesOf(readChunks(reply.body, idleMs))
   } catch (cause) {
     if (signal?.aborted === true) throw cause
     throw new GatehouseError('The export was cut off.', { status: 0, code: 'UNREACHABLE', cause })
-  }
-}
-
-// Not every browser reads a stream by iteration.
-async function* chunksOf(body: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const reader = body.getReader()
-  try {
-    for (;;) {
-      const { done, value } = await reader.read()
-      if (done) return
-      yield value
-    }
-  } finally {
-    await reader.cancel().catch(() => undefined)
   }
 }

@@ -7,6 +7,7 @@ import { createPostgresQuota } from '../db/quota.ts'
 import { createTokenBus } from '../db/token-bus.ts'
 import { quotaConnectionsMax } from '../domain/limits.ts'
 import type { Pipeline } from '../gateway/call.ts'
+import { keepPayloads } from '../gateway/audit-payload.ts'
 import { createEpochs, type LiveEpochs } from '../gateway/epochs.ts'
 import { openEvidence } from '../gateway/evidence.ts'
 import { createMemoryQuota } from '../gateway/quota-memory.ts'
@@ -83,7 +84,8 @@ export async function assemble({
   const quota: QuotaStore = config.quotas === 'memory' ? createMemoryQuota() : createPostgresQuota(quotaPool)
   const policySet = await readPolicy()
   const policy: PolicySource = { current: () => policySet }
-  const pipeline = createPipeline({ pool, epochs, policy, evidence, quota, events, spanIds: tracing.spanIds })
+  const plain = createPipeline({ pool, epochs, policy, evidence, quota, events, spanIds: tracing.spanIds })
+  const pipeline = config.auditPayloads ? keepPayloads(plain, { pool, seal, log }) : plain
   const bus = stack.use(
     createTokenBus({ pool, listener, onFault: (error) => log.warn({ err: error }, 'the token bus lost its line') }),
   )

@@ -113,6 +113,7 @@ test('an export goes to the output as it is, line by line', async () => {
   expect([ran.code, lines.map(({ seq }) => seq)]).toEqual([0, [undefined, 1, 2, 3, 4, 4]])
   const today = new Date().toISOString().slice(0, 10)
   expect(await exportTo('day.ndjson', '--day', today)).toHaveLength(6)
+  expect((await verify(['day.ndjson'])).out).toMatch(/ UTC\. The day was not over when this was exported\.\n$/)
 })
 
 test('the server walks the chain; what is broken ends with 10, in an export too', async () => {

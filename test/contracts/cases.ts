@@ -2,6 +2,7 @@
 import { expectGolden } from '../support/golden.ts'
 import { until, type RunFile } from '../support/installation.ts'
 import { connectLedgerFacts } from '../support/ledger-facts.ts'
+import { useUp } from '../support/quota-facts.ts'
 import type { Person } from '../support/person.ts'
 
 // Compares and answers the status.
@@ -36,4 +37,12 @@ export async function moneyStopCase({ databaseUrl }: RunFile, person: Person): P
   const status = await golden('6-money-stopped', await person.call('POST', chat, { message: 'hello' }))
   await database.query("SELECT money_resume(id, 'a test') FROM wallet WHERE address = $1", [person.address])
   return status
+}
+
+/** A turn of a person whose requests of this minute are used up. */
+export async function rateCase({ databaseUrl }: RunFile, person: Person): Promise<number> {
+  await using database = await connectLedgerFacts(databaseUrl)
+  await useUp(database, `requests-per-minute|human:${person.address.toLowerCase()}|chat.submit`, 700)
+  const chat = `/agents/assistant/sessions/${await person.openSession()}/chat`
+  return golden('14-chat-rate-limited', await person.call('POST', chat, { message: 'hello' }))
 }

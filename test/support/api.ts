@@ -84,6 +84,7 @@ export async function startTestApi(): Promise<TestApi> {
     ...{
       pool,
       keys,
+      seal,
       events,
       clock,
       publicUrl: url,

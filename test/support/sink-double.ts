@@ -3,8 +3,8 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { text } from 'node:stream/consumers'
 
-/** `cut-after`: the body is kept, and the connection breaks before the answer. */
-export type Misbehaviour = 'cut-before' | 'cut-after' | 'hang-up' | 'redirect' | 'garbage' | number
+/** `…-after`: the body is kept, and the connection breaks or falls silent before the answer. */
+export type Misbehaviour = 'cut-before' | 'cut-after' | 'hang-after' | 'hang-up' | 'redirect' | 'garbage' | number
 
 export type SinkDouble = AsyncDisposable & {
   readonly url: string
@@ -47,6 +47,7 @@ export async function startSinkDouble(): Promise<SinkDouble> {
     if (way === 'garbage') return void response.end('<html>')
     if (typeof way === 'number') return void response.writeHead(way).end('no')
     const status = keep(kind, { path, body, headers: request.headers })
+    if (way === 'hang-after') return
     if (way === 'cut-after') return void request.socket.destroy()
     const { name = '' } = kind === 'ask' ? (JSON.parse(body) as { name?: string }) : {}
     const place = double.place?.(name) ?? { url: `${url}/files/${encodeURIComponent(name)}?signature=secret` }
