@@ -3,13 +3,15 @@ import { GatewayError } from '../domain/errors.ts'
 import { auditExportsAtOnce } from '../domain/limits.ts'
 import { auditPermission } from '../gateway/audit-access.ts'
 import { openExport, type AuditExportDeps } from '../gateway/audit-export.ts'
+import { payloadFor, type PayloadDeps } from '../gateway/audit-payload.ts'
 import { checkpointsFor, recordsFor, verifyFor, type AuditViewDeps } from '../gateway/audit-view.ts'
 import { KeySet } from '../schemas/auth.ts'
+import { PayloadAnswer, PayloadQuery } from '../schemas/audit-payload.ts'
 import * as shapes from '../schemas/audit-view.ts'
 import { sendLines } from './ndjson.ts'
 import { route, type Route } from './route.ts'
 
-export type AuditRoutesDeps = AuditViewDeps & AuditExportDeps
+export type AuditRoutesDeps = AuditViewDeps & AuditExportDeps & Pick<PayloadDeps, 'seal'>
 
 const guard = { kind: 'wallet', permission: auditPermission } as const
 
@@ -46,6 +48,17 @@ export function createAuditRoutes(deps: AuditRoutesDeps): Route[] {
       handle: async ({ principal, body }) => ({ status: 200, body: await verifyFor(deps, principal, body) }),
     }),
     exportRoute(deps),
+    route({
+      method: 'get',
+      path: '/api/v1/audit/payload',
+      family: 'control',
+      summary:
+        'What went in and out of a recorded effect, where it is kept: the own ones, the tenant’s for its admins.',
+      guard,
+      query: PayloadQuery,
+      responses: { 200: PayloadAnswer },
+      handle: async ({ principal, query }) => ({ status: 200, body: await payloadFor(deps, principal, query.record) }),
+    }),
     keySetRoute(deps),
   ]
 }

@@ -11,6 +11,7 @@ export const exitCodes = {
   funds: 6,
   rate: 7,
   server: 8,
+  broken: 9,
   cancelled: 130,
 } as const
 
@@ -49,6 +50,7 @@ export function exitCodeOf(error: unknown): number {
   if (!(error instanceof GatehouseError)) return exitCodes.unexpected
   if (error.code === 'REPLY_INVALID') return exitCodes.unexpected
   if (error.code === 'DOMAIN_MISMATCH') return exitCodes.refused
+  if (error.code === 'SINK_FAILED' || error.code === 'SINK_REFUSED') return exitCodes.server // its 401 is not ours
   if (error.status === 0 || error.status >= 500) return exitCodes.server
   return byStatus[error.status] ?? exitCodes.unexpected
 }

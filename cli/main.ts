@@ -1,6 +1,7 @@
 // The command line: finds the command, and turns whatever goes wrong into one sentence, a hint and an exit code.
 import { formatMicros, GatehouseError } from '../sdk/client.ts'
 import { agents } from './agents.ts'
+import { audit } from './audit.ts'
 import { auth } from './auth.ts'
 import { budget } from './budget.ts'
 import { chat } from './chat.ts'
@@ -23,6 +24,7 @@ const commands: Readonly<Record<string, Command>> = {
   wallet,
   budget,
   scope,
+  audit,
   status,
   link,
 }

@@ -49,6 +49,7 @@ export const Environment = z.object({
     '0',
   ),
   GATEHOUSE_MASTER_KEY: optional(z.string().regex(/^[0-9a-f]{64}$/i, 'must be 64 hexadecimal digits (32 bytes)')),
+  GATEHOUSE_AUDIT_PAYLOADS: withDefault(z.enum(['off', 'on']), 'off'),
   GATEHOUSE_MODEL_URL: optional(url(['http:', 'https:'])),
   GATEHOUSE_TOOLS_URL: optional(url(['http:', 'https:'])),
   DATABASE_URL: optional(postgresUrl),
@@ -83,6 +84,8 @@ export type Config = {
   }
   /** URL of our own demonstration MCP server, set by the supervisor. */
   readonly toolsUrl: string | undefined
+  /** Whether what goes in and out of effects is kept, sealed, beside its record. */
+  readonly auditPayloads: boolean
   readonly telemetry: { readonly otlpEndpoint: string | undefined; readonly logLevel: string }
   readonly secrets: {
     readonly databaseUrl: Secret | undefined
@@ -145,6 +148,7 @@ function toConfig(values: z.output<typeof Environment>): Config {
     },
     model: { kind, baseUrl: kind === 'scripted' ? values.GATEHOUSE_MODEL_URL : values.ANTHROPIC_BASE_URL },
     toolsUrl: values.GATEHOUSE_TOOLS_URL,
+    auditPayloads: values.GATEHOUSE_AUDIT_PAYLOADS === 'on',
     telemetry: { otlpEndpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT, logLevel: values.LOG_LEVEL },
     secrets: {
       databaseUrl: hidden(values.DATABASE_URL),

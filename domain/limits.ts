@@ -161,6 +161,15 @@ export const auditKeysMax = 1_000 // of one key set: an installation that rotate
 export const auditExportPageRows = 200 // read at a time: some 400 kB
 export const auditExportsAtOnce = 4 // of one process: each verifies and signs what it hands out
 export const auditExportIdleMs = 30_000 // a reader that takes nothing for so long is dropped
+export const auditDeliveryRecordsMax = 500 // of one part: some 1 MB, sent whole so that it can be sent again
+export const auditDeliveryBytesMax = 16_000_000 // of one part in memory
+export const auditDeliveryTries = 3
+export const auditDeliveryWaitMs = 750 // before the second try, twice that before the third
+export const auditSinkMs = 60_000 // one request with its answer
+export const auditSinkAnswerCharsMax = 64_000
+export const auditUploadHeadersMax = 20 // that belong to a presigned place
+export const auditPayloadBytesMax = 1_000_000 // of input and output together; a larger one leaves its hashes only
+export const auditPayloadPageRows = 1_000 // dropped at a time
 export const auditLineCharsMax = 1_000_000 // a record is some 2 kB; one of this size is not ours
 
 // Runtime scopes and settings of a wallet

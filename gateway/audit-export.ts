@@ -9,7 +9,7 @@ import { lastCheckpointSeq } from '../db/audit-checkpoint.ts'
 import { firstSealedFrom, readHead } from '../db/audit-view.ts'
 import type { Pool, Queryable } from '../db/pool.ts'
 import { GatewayError } from '../domain/errors.ts'
-import { auditExportPageRows } from '../domain/limits.ts'
+import { auditExportPageRows, auditVerifyYieldRecords } from '../domain/limits.ts'
 import type { Principal } from '../domain/principal.ts'
 import {
   exportKind,
@@ -151,6 +151,7 @@ async function* checkedRecords(deps: AuditExportDeps, { tenant, from, to }: Part
       const fault = await faultOfRecord(tools, record, { last, tenant })
       yield { ...record, fault }
       if (fault !== null) return
+      if (record.seq % auditVerifyYieldRecords === 0) await new Promise((resolve) => setImmediate(resolve))
       last = { seq: record.seq, sha256: sha256Hex(record.body) }
     }
   }

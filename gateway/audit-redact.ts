@@ -1,6 +1,7 @@
 // Identity redaction: who acted becomes a pseudonym, the same for the same value within one export and another one in
-// the next. Hashes stay, so that a redacted record still names its original. The original signature does not: with the
-// public key it would tell a right guess of an identity from a wrong one.
+// the next. What is not known to name nobody is replaced, so that a new member of the record is closed until somebody
+// decides. Hashes stay, and a redacted record still names its original. The original signature does not: with the public
+// key it would tell a right guess of an identity from a wrong one.
 import { createHmac, randomBytes } from 'node:crypto'
 
 export type Redaction = {
@@ -10,10 +11,14 @@ export type Redaction = {
   readonly tenant: (name: string) => string
 }
 
-/** Members that name a person, a session of one, a credential, or text of the caller's. Everything below them is replaced. */
-const identities: ReadonlySet<string> = new Set([
-  ...['sub', 'wallet_id', 'usid', 'wsid', 'asid', 'msid', 'aan', 'spiffe_id', 'idempotency_key', 'agentVariables'],
-  ...['thumbprint', 'mtls_thumbprint', 'jti', 'ath', 'nonce', 'htu', 'allowlist_match'],
+/** Members that name no person, at any depth; addresses in their texts are replaced all the same. */
+const plain: ReadonlySet<string> = new Set([
+  ...['id', 'seq', 'schema_version', 'ts', 'prev_sha256', 'kid', 'tenant', 'follows', 'effect_seq'],
+  ...['trace_id', 'span_id', 'cause_trace', 'cause_span', 'approval_id', 'dlp_actions'],
+  ...['gateway', 'name', 'version', 'origin', 'action', 'node_type', 'resource', 'server', 'tool', 'aud'],
+  ...['nodeId', 'agentRef', 'act', 'kind', 'proof', 'htm', 'retries', 'input_sha256', 'output_sha256'],
+  ...['policy', 'decision', 'policy_id', 'epoch', 'rules', 'rationale', 'retention'],
+  ...['status', 'error_code', 'latency_ms'],
 ])
 
 const addresses = /0x[0-9a-fA-F]{40}(?![0-9a-fA-F])|[\w.+-]+@[\w-]+(?:\.[\w-]+)+/g
@@ -25,24 +30,28 @@ export function createRedaction(): Redaction {
     `anon-${createHmac('sha256', key).update(value.toLowerCase(), 'utf8').digest('hex').slice(0, 20)}`
   const inText = (text: string) => text.replace(addresses, pseudonym)
   const hide = (value: unknown): unknown => {
-    if (typeof value === 'string') return pseudonym(value)
-    if (typeof value === 'object' && value !== null) return mapped(value, (_name, member) => hide(member))
-    return value
+    if (value === null) return null
+    return typeof value === 'object' ? mapped(value, (_name, member) => hide(member)) : pseudonym(String(value))
   }
   const redact = (name: string, value: unknown): unknown => {
-    if (identities.has(name)) return hide(value)
+    if (!plain.has(name)) return hide(value)
     if (typeof value === 'string') return inText(value)
-    return typeof value === 'object' && value !== null ? mapped(value, redact) : value
+    if (typeof value !== 'object' || value === null) return value
+    if (Array.isArray(value)) return value.map((member) => redact(name, member))
+    return isWorkload(value) ? { ...value, id: hide(value.id) } : mapped(value, redact)
   }
   return {
     tenant: inText,
-    record({ sig: _sig, ...record }) {
-      return mapped(record, redact) as Record<string, unknown>
-    },
+    record: ({ sig: _sig, ...record }) => mapped(record, redact) as Record<string, unknown>,
   }
 }
 
-// Names of free members may be anything; those of a list are its places.
+// Agents are named by their catalogue; a workload by its SPIFFE id.
+function isWorkload(value: object): value is { readonly id: unknown } {
+  return 'kind' in value && value.kind === 'workload' && 'id' in value
+}
+
+// Names of members that callers choose may be identities as well.
 function mapped(value: object, change: (name: string, member: unknown) => unknown): unknown {
   if (Array.isArray(value)) return value.map((member) => change('', member))
   return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, change(name, member)]))

@@ -24,6 +24,8 @@ export type FileVerdict =
       readonly to: Link
       /** When the closing checkpoint was signed; null for a chain without records. */
       readonly checkpointAt: string | null
+      /** Whether the day was over by then, so that the file holds all of it; null for a part by numbers. */
+      readonly dayOver: boolean | null
     }
   | {
       readonly ok: false
@@ -78,8 +80,11 @@ export async function verifyExport(
   if (checkpoint === undefined && last.seq > 0) return fail('the closing checkpoint is missing')
   const { form, tenant, day, from, to } = header
   const checkpointAt = checkpoint?.ts ?? null
-  return { ok: true, ...{ form, tenant, day, from, to: last, checkpointAt }, records: to - from.seq }
+  const dayOver = day === null ? null : Date.parse(header.ts) >= Date.parse(`${day}T00:00:00Z`) + dayMs
+  return { ok: true, ...{ form, tenant, day, from, to: last, checkpointAt, dayOver }, records: to - from.seq }
 }
+
+const dayMs = 86_400_000
 
 const sameLink = (a: Link, b: Link) => a.seq === b.seq && a.sha256 === b.sha256
 

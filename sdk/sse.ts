@@ -46,14 +46,19 @@ export function createFrameReader(): (text: string) => Frame[] {
 
 /** Frames of a reply until it ends. Throws StreamCut when it breaks or when no byte comes for `idleMs`. */
 export async function* readFrames(body: ReadableStream<Uint8Array>, idleMs: number): AsyncGenerator<Frame> {
-  const reader = body.getReader()
   const decoder = new TextDecoder()
   const take = createFrameReader()
+  for await (const value of readChunks(body, idleMs)) yield* take(decoder.decode(value, { stream: true }))
+}
+
+/** Bytes of a reply until it ends, in any browser. Throws as `readFrames` does. */
+export async function* readChunks(body: ReadableStream<Uint8Array>, idleMs: number): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader()
   try {
     for (;;) {
       const { done, value } = await readWithin(reader, idleMs)
       if (done) return
-      yield* take(decoder.decode(value, { stream: true }))
+      yield value
     }
   } finally {
     await reader.cancel().catch(() => undefined)

@@ -84,7 +84,22 @@ async function routeDeps({ services, durable, config, tools }: Parts): Promise<R
   const development = config.environment === 'development'
   const login = createLogin({ pool, keys, members, events, clock, publicUrl })
   return {
-    ...{ pool, keys, events, clock, publicUrl, prices, durable, bus, pipeline, metrics, epochs, resolveModel, version },
+    ...{
+      pool,
+      keys,
+      seal,
+      events,
+      clock,
+      publicUrl,
+      prices,
+      durable,
+      bus,
+      pipeline,
+      metrics,
+      epochs,
+      resolveModel,
+      version,
+    },
     environment: config.environment,
     login,
     links: development ? createSignInLinks({ pool, login, members, clock }) : undefined,

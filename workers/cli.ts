@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import type { CliDeps, PrivateFile } from '../cli/deps.ts'
 import { main } from '../cli/main.ts'
+import { openFile, openStdout, readBytes } from './cli-files.ts'
 
 const interrupted = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -60,6 +61,8 @@ const deps: CliDeps = {
   absolute: (path) => resolve(path),
   readFile: readPrivate,
   writePrivateFile: writePrivate,
+  readBytes,
+  openOutput: async (path) => (path === undefined ? openStdout(interrupted.signal) : openFile(path)),
   signerFromKey: (key) => {
     const account = privateKeyToAccount(key)
     return { address: account.address, signMessage: (text) => account.signMessage({ message: text }) }

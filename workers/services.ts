@@ -5,6 +5,7 @@ import { createSeal, type Seal } from '../crypto/seal.ts'
 import { createListener, createPool, type Pool } from '../db/pool.ts'
 import { createTokenBus } from '../db/token-bus.ts'
 import type { Pipeline } from '../gateway/call.ts'
+import { keepPayloads } from '../gateway/audit-payload.ts'
 import { createEpochs, type LiveEpochs } from '../gateway/epochs.ts'
 import { openEvidence } from '../gateway/evidence.ts'
 import { createPipeline } from '../gateway/pipeline.ts'
@@ -71,7 +72,8 @@ export async function assemble({
   const evidence = stack.use(await openEvidence({ pool, keys, log, folder, connection }))
   const policySet = await readPolicy()
   const policy: PolicySource = { current: () => policySet }
-  const pipeline = createPipeline({ pool, epochs, policy, evidence, events, spanIds: tracing.spanIds })
+  const plain = createPipeline({ pool, epochs, policy, evidence, events, spanIds: tracing.spanIds })
+  const pipeline = config.auditPayloads ? keepPayloads(plain, { pool, seal, log }) : plain
   const bus = stack.use(
     createTokenBus({ pool, listener, onFault: (error) => log.warn({ err: error }, 'the token bus lost its line') }),
   )

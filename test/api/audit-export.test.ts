@@ -4,7 +4,9 @@ import type { AddressInfo } from 'node:net'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createAuditRoutes } from '../../api/audit.ts'
 import { sendLines } from '../../api/ndjson.ts'
+import { createSeal } from '../../crypto/seal.ts'
 import { auditExportsAtOnce } from '../../domain/limits.ts'
+import { testMasterKey } from '../support/api.ts'
 import { createEvidenceRig, type EvidenceRig, type Witness } from '../support/evidence-rig.ts'
 
 let rig: EvidenceRig
@@ -66,7 +68,8 @@ test('a wallet of its own gets its chain as a file of lines', async () => {
 })
 
 test('more exports at once than one process serves are told to come back', async () => {
-  const deps = { pool: rig.api.database.pool, keys: rig.gateway.keys, clock: () => new Date() }
+  const seal = createSeal(testMasterKey)
+  const deps = { pool: rig.api.database.pool, keys: rig.gateway.keys, seal, clock: () => new Date() }
   const exporting = createAuditRoutes(deps).find((route) => route.path === path)
   const begin = (query: Record<string, unknown>) =>
     exporting?.handle({ principal: owner.principal, query } as unknown as Parameters<typeof exporting.handle>[0])

@@ -4,7 +4,7 @@ import { privateKeyToAccount, generatePrivateKey } from 'viem/accounts'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { connectLedgerFacts } from '../support/ledger-facts.ts'
 import { expectGolden } from '../support/golden.ts'
-import { startInstallation, type Installation } from '../support/installation.ts'
+import { startInstallation, until, type Installation } from '../support/installation.ts'
 import { signIn, type Person } from '../support/person.ts'
 import { readFileSync } from 'node:fs'
 
@@ -190,6 +190,28 @@ test('6 settings and runtime scopes', async () => {
     await fresh.call('POST', `/agents/assistant/sessions/${session}/chat`, { message: 'hello' }),
   )
   await expectGolden('6-transactions-by-type', await fresh.call('GET', '/wallet/transactions?type=settlement'))
+})
+
+test('15 audit: records, checkpoints, verification, exports and keys', async () => {
+  const poor = await signIn(base)
+  await poor.openSession()
+  await until(async () => ((await poor.json('GET', '/api/v1/audit'))['records'] as unknown[]).length === 1, 10_000)
+  await expectGolden('15-audit', await poor.call('GET', '/api/v1/audit?decision=allow&limit=1'))
+  await expectGolden('15-audit-unknown-filter', await poor.call('GET', '/api/v1/audit?colour=red'))
+  await expectGolden('15-audit-foreign', await poor.call('GET', `/api/v1/audit?wallet=${other.address}`))
+  await expectGolden('15-checkpoints', await poor.call('GET', '/api/v1/audit/checkpoints'))
+  await expectGolden('15-verify', await poor.call('POST', '/api/v1/audit/verify', {}))
+  await expectGolden('15-export', await poor.call('GET', '/api/v1/audit/export?after=0&to=1'))
+  await expectGolden('15-export-redacted', await poor.call('GET', '/api/v1/audit/export?after=0&to=1&redact=true'))
+  await expectGolden('15-export-no-part', await poor.call('GET', '/api/v1/audit/export'))
+  await expectGolden(
+    '15-export-foreign',
+    await poor.call('GET', `/api/v1/audit/export?after=0&tenant=${other.address}`),
+  )
+  const someRecord = '11111111-1111-4111-8111-111111111111'
+  await expectGolden('15-payload-none', await poor.call('GET', `/api/v1/audit/payload?record=${someRecord}`))
+  await expectGolden('15-payload-malformed', await poor.call('GET', '/api/v1/audit/payload?record=7'))
+  await expectGolden('15-keys', await fetch(`${base}/.well-known/audit-jwks.json`))
 })
 
 test('1.2 and 1.3: what is refused says why in the family of the route', async () => {

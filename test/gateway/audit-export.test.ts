@@ -1,9 +1,11 @@
 // Exports as a stranger checks them: with the file and the public keys, nothing else.
 import { generateKeyPairSync, sign } from 'node:crypto'
+import fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { openAuditKeys } from '../../crypto/portable/audit-keys.ts'
 import { canonicalJson } from '../../crypto/portable/canonical-json.ts'
 import type { ChainTools } from '../../crypto/portable/audit-chain.ts'
+import { auditExportPageRows } from '../../domain/limits.ts'
 import { openExport } from '../../gateway/audit-export.ts'
 import type { ExportQuery } from '../../schemas/audit-view.ts'
 import { verifyExport } from '../../sdk/audit-file.ts'
@@ -41,6 +43,9 @@ function resigned(line: string): string {
   return canonicalJson({ ...unsigned, sig: `ed25519:${signature}` })
 }
 
+/** Another text for the same bytes: four bits of the last character before the padding mean nothing. */
+const respelled = (line: string) => line.replace(/[AQgw](?===")/, (last) => String.fromCharCode(last.charCodeAt(0) + 1))
+
 const edited = (line: string) =>
   line.replace('"action":"call"', '"action":"coll"').replace('"retries":0', '"retries":1')
 
@@ -59,6 +64,8 @@ describe.each(['original', 'redacted'] as const)('an export in %s form', (form) 
     ['two swapped records', 2, (lines) => lines.with(2, lines[3] ?? '').with(3, lines[2] ?? '')],
     ['a record twice', 3, (lines) => lines.toSpliced(3, 0, lines[2] ?? '')],
     ['a record signed with another key', 4, (lines) => lines.with(4, resigned(lines[4] ?? ''))],
+    ['a signature that is spelled otherwise', 5, (lines) => lines.with(5, respelled(lines[5] ?? ''))],
+    ['an opening line whose signature is spelled otherwise', null, (lines) => lines.with(0, respelled(lines[0] ?? ''))],
     ['a cut end', 4, (lines) => lines.slice(0, 4)],
     ['a cut end with the checkpoint in place', 4, (lines) => lines.toSpliced(4, 2)],
     ['a missing checkpoint', 6, (lines) => lines.slice(0, 6)],
@@ -77,6 +84,23 @@ describe.each(['original', 'redacted'] as const)('an export in %s form', (form) 
     expect(await check(touched)).toMatchObject({ ok: false, firstBrokenSeq })
   })
 
+  test('is betrayed by any other character anywhere, at the record of that line', async () => {
+    const lines = await exported(owner, query)
+    const place = fc.tuple(fc.nat(lines.length - 1), fc.nat(), fc.constantFrom(...'09aAfFgQwz"{}:,+/= -_'.split('')))
+    await fc.assert(
+      fc.asyncProperty(place, async ([index, at, character]) => {
+        const line = lines[index] ?? ''
+        // Half of the cases end in the signature, where two texts may mean the same bytes.
+        const position = at % 2 === 0 ? at % line.length : line.indexOf('"sig":"ed25519:') + 15 + (at % 88)
+        fc.pre(line[position] !== character)
+        const touched = lines.with(index, line.slice(0, position) + character + line.slice(position + 1))
+        const firstBrokenSeq = index === 0 ? null : index
+        expect(await check(touched)).toMatchObject({ ok: false, firstBrokenSeq })
+      }),
+      { numRuns: 300 },
+    )
+  })
+
   test('goes on where an earlier one ended, and not elsewhere', async () => {
     const first = await check(await exported(owner, { ...query, to: 2 }))
     if (!first.ok) throw new Error(first.reason)
@@ -85,6 +109,34 @@ describe.each(['original', 'redacted'] as const)('an export in %s form', (form) 
     const other = await exported(owner, { ...query, after: 3 })
     expect(await verifyExport(other, { tools, previous: first.to })).toMatchObject({ ok: false, firstBrokenSeq: 3 })
   })
+})
+
+test('a long chain is read a page at a time, no faster than it is taken, up to where it began', async () => {
+  const person = await rig.join()
+  const records = 2 * auditExportPageRows + 5
+  await person.act(records)
+  const { pool } = rig.api.database
+  let pages = 0
+  const counting = new Proxy(pool, {
+    get: (target, name) => {
+      if (name !== 'query') return Reflect.get(target, name) as unknown
+      return (text: string, values: unknown[]) => {
+        if (text.startsWith('SELECT seq, body FROM audit_record')) pages += 1
+        return target.query(text, values)
+      }
+    },
+  })
+  const deps = { pool: counting, keys: rig.gateway.keys, clock: () => new Date() }
+  const { lines } = await openExport(deps, person.principal, { after: 0 })
+  const taken: string[] = []
+  const readAt = new Map<number, number>()
+  for await (const line of lines) {
+    readAt.set(taken.push(line), pages)
+    if (taken.length === 2) await person.act(3) // the chain grows meanwhile
+  }
+  expect([1, 2, auditExportPageRows + 1, auditExportPageRows + 2].map((at) => readAt.get(at))).toEqual([0, 1, 1, 2])
+  expect(pages).toBe(3)
+  expect(await check(taken)).toMatchObject({ ok: true, records })
 })
 
 test('a redacted export names no person, the same one by the same pseudonym, and another in the next export', async () => {
@@ -134,8 +186,10 @@ test('a day without records and a chain without any are files that verify', asyn
   const person = await rig.join()
   expect(await check(await exported(person, { after: 0 }))).toMatchObject({ ok: true, records: 0, checkpointAt: null })
   await person.act(1)
-  expect(await check(await exported(person, { day: '2020-01-01' }))).toMatchObject({ ok: true, records: 0 })
-  expect(await check(await exported(person, { day: '2999-01-01' }))).toMatchObject({ ok: true, from: { seq: 1 } })
+  const past = await check(await exported(person, { day: '2020-01-01' }))
+  expect(past).toMatchObject({ ok: true, records: 0, dayOver: true })
+  const future = await check(await exported(person, { day: '2999-01-01' }))
+  expect(future).toMatchObject({ ok: true, from: { seq: 1 }, dayOver: false })
 })
 
 test.each([

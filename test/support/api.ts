@@ -81,6 +81,7 @@ export async function startTestApi(): Promise<TestApi> {
     ...{
       pool,
       keys,
+      seal,
       events,
       clock,
       publicUrl: url,

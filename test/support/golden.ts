@@ -26,9 +26,12 @@ export async function expectGolden(name: string, reply: Response): Promise<void>
   }
   for (const header of present) if (reply.headers.has(header)) headers[header] = '<present>'
   const text = await reply.text()
-  const body = reply.headers.get('content-type')?.startsWith('text/event-stream')
+  const type = reply.headers.get('content-type') ?? ''
+  const body = type.startsWith('text/event-stream')
     ? normaliseEvents(text)
-    : normaliseBody(text)
+    : type.startsWith('application/x-ndjson')
+      ? text.trimEnd().split('\n').map(normaliseBody)
+      : normaliseBody(text)
   expectSame(name, { status: reply.status, headers, body })
 }
 
@@ -64,16 +67,21 @@ function normaliseEvents(text: string): unknown[] {
   return events
 }
 
+// Members that are numbers or keys of an installation.
+const changing: ReadonlySet<string> = new Set(['epoch', 'latency_ms', 'wallet_id', 'kid', 'x', 'span_id'])
+
 function normalise(value: unknown): unknown {
   if (typeof value === 'string') return normaliseText(value)
   if (Array.isArray(value)) return value.map(normalise)
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(
-    Object.entries(value).map(([key, member]) => [key, key === 'epoch' ? '<epoch>' : normalise(member)]),
+    Object.entries(value).map(([key, member]) => [key, changing.has(key) ? `<${key}>` : normalise(member)]),
   )
 }
 
 const kinds: readonly (readonly [RegExp, string])[] = [
+  [/ed25519:[A-Za-z0-9+/]{86}==/g, '<ed25519>'],
+  [/anon-[0-9a-f]{20}/g, '<pseudonym>'],
   [/mcpwt_[\w-]+/g, '<wallet-token>'],
   [/ey[\w-]+\.[\w-]+\.[\w-]+/g, '<jwt>'],
   [/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '<uuid>'],
