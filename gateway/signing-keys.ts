@@ -49,13 +49,12 @@ export async function createSigningKeys(deps: { pool: Pool; seal: Seal; clock: C
     await create(deps, missing, false)
     keys = await load(deps)
   }
-  // Upkeep does not use up what an unknown id may cost, nor the other way about.
-  const reloadedAt = { unknownId: Number.NEGATIVE_INFINITY, upkeep: Number.NEGATIVE_INFINITY }
+  let reloadedAt = Number.NEGATIVE_INFINITY
   let reloading: Promise<void> | undefined
-  const reload = async (why: keyof typeof reloadedAt) => {
+  const reload = async () => {
     const now = deps.clock().getTime()
-    if (now - reloadedAt[why] < reloadMs) return
-    reloadedAt[why] = now
+    if (now - reloadedAt < reloadMs) return
+    reloadedAt = now
     keys = await load(deps)
   }
   const active = (purpose: KeyPurpose) => {
@@ -78,10 +77,10 @@ export async function createSigningKeys(deps: { pool: Pool; seal: Seal; clock: C
       const known = keys.find((key) => key.kid === kid)
       if (known) return known
       // Whoever asks meanwhile waits for the same answer.
-      await (reloading ??= reload('unknownId').finally(() => (reloading = undefined)))
+      await (reloading ??= reload().finally(() => (reloading = undefined)))
       return keys.find((key) => key.kid === kid)
     },
-    refresh: () => reload('upkeep'),
+    refresh: () => (reloading ??= reload().finally(() => (reloading = undefined))),
     async rotate(purpose) {
       await create(deps, [purpose], true)
       keys = await load(deps)

@@ -56,21 +56,7 @@ test('a signature of one replica verifies with the key of another', async () => 
   expect(key && signed && verify(null, bytes, key.key, signed.signature)).toBe(true)
 })
 
-test('after a rotation old keys verify, and replicas learn of the new one when they meet it', async () => {
-  const [one, two, three] = replicas
-  const before = one?.active('access-token').kid ?? ''
-  const after = (await one?.rotate('access-token')) ?? ''
-  expect(after).not.toBe(before)
-  expect(one?.publicKeys('access-token').map(({ kid }) => kid)).toEqual([before, after])
-  expect((await one?.find(before))?.kid).toBe(before)
-  expect(two?.active('access-token').kid).toBe(before)
-  const met = await Promise.all([two?.find(after), two?.find(after)])
-  expect(met.map((key) => key?.kid)).toEqual([after, after])
-  expect(two?.active('access-token').kid).toBe(after)
-  expect(await three?.find('unknown')).toBeUndefined()
-})
-
-test('a replica that only signs uses the new key within 30 seconds, and what the old one signed still verifies', async () => {
+test('a replica that only signs uses the new key within 30 seconds, and what the old one signed verifies', async () => {
   const [one, two] = replicas
   const bytes = Buffer.from('a record')
   const old = two?.sign('audit', bytes)
@@ -84,6 +70,21 @@ test('a replica that only signs uses the new key within 30 seconds, and what the
   expect(two?.active('audit').kid).toBe(after)
   const retired = two?.publicKeys('audit').find(({ kid }) => kid === old?.kid)?.key
   expect(retired && old && verify(null, bytes, retired, old.signature)).toBe(true)
+  now += 31_000
+})
+
+test('after a rotation old keys verify, and replicas learn of the new one when they meet it', async () => {
+  const [one, two, three] = replicas
+  const before = one?.active('access-token').kid ?? ''
+  const after = (await one?.rotate('access-token')) ?? ''
+  expect(after).not.toBe(before)
+  expect(one?.publicKeys('access-token').map(({ kid }) => kid)).toEqual([before, after])
+  expect((await one?.find(before))?.kid).toBe(before)
+  expect(two?.active('access-token').kid).toBe(before)
+  const met = await Promise.all([two?.find(after), two?.find(after)])
+  expect(met.map((key) => key?.kid)).toEqual([after, after])
+  expect(two?.active('access-token').kid).toBe(after)
+  expect(await three?.find('unknown')).toBeUndefined()
 })
 
 test('an unknown id reads the rows at most once in 30 seconds', async () => {
