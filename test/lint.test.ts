@@ -23,6 +23,8 @@ beforeAll(async () => {
   const quiet = ['fetch("x")', 'setTimeout(() => undefined)', 'performance.now()', 'Buffer.from("")']
   for (const room of ['domain', 'workflows'])
     for (const [index, text] of quiet.entries()) write(`${room}/quiet-${index}.ts`, `export const it = ${text}\n`)
+  const chance = ['Date.now()', 'Math.random()', 'crypto.randomUUID()']
+  for (const [index, text] of chance.entries()) write(`domain/chance-${index}.ts`, `export const it = ${text}\n`)
   seen = new Set(await lint())
 })
 afterAll(() => rmSync(folder, { recursive: true, force: true }))
@@ -51,4 +53,8 @@ test('workers/ may', () => {
 
 test.each(['domain', 'workflows'])('%s/ has no clock, no timer, no network and no buffers', (room) => {
   for (const index of [0, 1, 2, 3]) expect([...seen]).toContain(`${room}/quiet-${index}.ts`)
+})
+
+test('domain/ takes time, chance and ids as arguments', () => {
+  for (const index of [0, 1, 2]) expect([...seen]).toContain(`domain/chance-${index}.ts`)
 })
