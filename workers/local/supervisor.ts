@@ -45,7 +45,7 @@ const entryOf = (name: string) => join(root, 'workers', `${name}${ending}`)
 
 /** Starts everything; what had started is stopped again when something fails. */
 export async function supervise(options: SupervisorOptions): Promise<Supervised> {
-  await mkdir(join(options.stateDir, 'logs'), { recursive: true })
+  await makeStateFolder(options.stateDir)
   const stops: (() => Promise<void>)[] = [await lockState(options.stateDir)]
   const stop = async () => {
     await removeRunFile(options.stateDir)
@@ -57,6 +57,13 @@ export async function supervise(options: SupervisorOptions): Promise<Supervised>
     await stop()
     throw error
   }
+}
+
+async function makeStateFolder(stateDir: string): Promise<void> {
+  await mkdir(join(stateDir, 'logs'), { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+    const sentence = `The state folder ${stateDir} cannot be used (${error.code}).`
+    throw new Error(`${sentence} Set GATEHOUSE_STATE_DIR to a folder of yours.`, { cause: error })
+  })
 }
 
 type Stops = (() => Promise<void>)[]
