@@ -5,7 +5,7 @@ import { parseAddress } from '../crypto/address.ts'
 import type { Pool } from '../db/pool.ts'
 import { challengeSecondsMax } from '../domain/limits.ts'
 import type { Issued, Login } from '../gateway/login.ts'
-import { limitSignIn } from '../gateway/rate-limit.ts'
+import { limitCaller, limitRevoking } from '../gateway/rate-limit.ts'
 import { revokeOwn } from '../gateway/revocation.ts'
 import type { SigningKeys } from '../gateway/signing-keys.ts'
 import * as shapes from '../schemas/auth.ts'
@@ -45,7 +45,7 @@ function challengeRoutes(deps: AuthDeps, prefix: string): Route[] {
       responses: { 200: shapes.Challenge },
       async handle({ query, request, caller }) {
         const address = query.walletAddress === undefined ? undefined : parseAddress(query.walletAddress)
-        await limitSignIn(deps.pool, { remoteAddress: caller, wallet: address })
+        await limitCaller(deps.pool, caller)
         const browser = browserOf(request)
         const body = await deps.login.challenge({ address, browser })
         const headers = browser === undefined ? {} : { 'set-cookie': bindBrowser(browser) }
@@ -63,7 +63,7 @@ function challengeRoutes(deps: AuthDeps, prefix: string): Route[] {
       responses: { 200: shapes.VerifyReply },
       async handle({ body, request, caller }) {
         const address = parseAddress(body.walletAddress)
-        await limitSignIn(deps.pool, { remoteAddress: caller, wallet: address })
+        await limitCaller(deps.pool, caller)
         const browser = readCookie(request, challengeCookie)
         return issued(await deps.login.verify({ ...body, address, browser }))
       },
@@ -94,7 +94,7 @@ function tokenRoutes(deps: AuthDeps, prefix: string): Route[] {
       responses: { 200: shapes.TokenMessage },
       async handle({ query: { walletAddress, ...query }, caller }) {
         const address = parseAddress(walletAddress)
-        await limitSignIn(deps.pool, { remoteAddress: caller, wallet: address })
+        await limitCaller(deps.pool, caller)
         const message = await deps.login.tokenMessage({ ...query, serverId: query.serverId, address })
         return { status: 200, body: { message } }
       },
@@ -110,7 +110,7 @@ function tokenRoutes(deps: AuthDeps, prefix: string): Route[] {
       responses: { 200: shapes.VerifyReply },
       async handle({ body: { walletAddress, ...body }, caller }) {
         const address = parseAddress(walletAddress)
-        await limitSignIn(deps.pool, { remoteAddress: caller, wallet: address })
+        await limitCaller(deps.pool, caller)
         return issued(await deps.login.createToken({ ...body, serverId: body.serverId, address }))
       },
     }),
@@ -132,8 +132,8 @@ function revokeRoute(deps: AuthDeps): Route {
     body: shapes.RevokeRequest,
     cookie: true,
     responses: { 200: shapes.RevokeReply },
-    async handle({ body, principal, caller, ids }) {
-      await limitSignIn(deps.pool, { remoteAddress: caller, wallet: principal.wallet })
+    async handle({ body, principal, ids }) {
+      await limitRevoking(deps.pool, principal.sessionIds.usid)
       const tokenId = 'all' in body ? undefined : body.tokenId
       const { scopes, seq, epoch } = await revokeOwn(deps.pool, { principal, tokenId, span: ids })
       await deps.refreshEpochs()

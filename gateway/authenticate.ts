@@ -12,7 +12,7 @@ import { firstRevoked, scopeName, type GateScope } from '../domain/revocation.ts
 import type { Events } from '../telemetry/events.ts'
 import type { LiveEpochs } from './epochs.ts'
 import type { Clock, Epochs, Members } from './ports.ts'
-import { limitSignIn } from './rate-limit.ts'
+import { limitCaller, limitWallet } from './rate-limit.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import { openTokenSession } from './token-session.ts'
 
@@ -117,8 +117,10 @@ async function verifyWallet(deps: AuthenticatorDeps, token: string, remoteAddres
   // Signed ahead of time, it would outlive the revocations up to its epoch.
   if (payload.epoch > (await readEpoch(deps.pool, scopeName('wallet', payload.wallet))))
     throw new GatewayError('credential-invalid', 'The wallet token names an epoch that has not begun.')
-  if (!(await hasNode(deps.pool, walletTokenSessionId(payload))))
-    await limitSignIn(deps.pool, { remoteAddress, wallet: payload.wallet })
+  if (!(await hasNode(deps.pool, walletTokenSessionId(payload)))) {
+    await limitCaller(deps.pool, remoteAddress)
+    await limitWallet(deps.pool, payload.wallet)
+  }
   return {
     ...(await openTokenSession(deps, payload)),
     wallet: payload.wallet,

@@ -261,7 +261,8 @@ async function submit(
   }
   const submitted = await deps.durable.submitTurn({ labels, turn, rollOverTurns, timeoutMs: turnAcceptMs })
   if (submitted.kind === 'accepted') {
-    await markQueued(deps.pool, turn)
+    // It runs whatever the row says: a refusal now would be a lie, and who asks again joins it.
+    await markQueued(deps.pool, turn).catch(() => undefined)
     return
   }
   const reason = submitted.kind === 'refused' ? 'refused' : 'unaccepted'

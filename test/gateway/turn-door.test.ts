@@ -4,6 +4,7 @@ import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { turnQueueMax } from '../../domain/limits.ts'
 import { createMemoryQuota } from '../../gateway/quota-memory.ts'
 import { useUp } from '../support/quota-facts.ts'
+import { openTurn } from '../../gateway/turn-door.ts'
 import { sweepTurns, createTurnSweep } from '../../gateway/turn-sweep.ts'
 import { createDoorRig, type DoorRig } from '../support/door-rig.ts'
 
@@ -137,6 +138,29 @@ test('nobody answers: 503, nothing held, and the first activity of that try may 
   expect(await rig.ledger.held(person.principal.wallet)).toBe(0n)
   const turnId = rig.submitted.at(-1)?.turn.turnId ?? ''
   expect(await rig.ledger.query('SELECT turn_try_run($1, 1) AS runs', [turnId])).toEqual([{ runs: false }])
+})
+
+test('a turn that was taken is not refused because its row cannot be written: it would run all the same', async () => {
+  const person = await rig.signIn()
+  const session = await rig.openSession(person)
+  const query = (...order: Parameters<typeof rig.pool.query>) =>
+    JSON.stringify(order[0]).includes("SET state = 'queued'")
+      ? Promise.reject(new Error('cut'))
+      : rig.pool.query(...order)
+  const pool = { query, connect: () => rig.pool.connect() } as unknown as typeof rig.pool
+  const turn = await openTurn(
+    { ...rig.door, pool },
+    {
+      principal: person.principal,
+      agent: rig.agent,
+      session,
+      idempotencyKey: undefined,
+      model: undefined,
+      content: [{ type: 'text', text: 'hello' }],
+    },
+  )
+  expect(await tries(turn.turnId)).toMatchObject([{ state: 'submitted' }])
+  expect(await rig.post(person, session, { message: 'hello' })).toMatchObject({ turnId: turn.turnId, dedupe: 'joined' })
 })
 
 test('nobody answers the door, but the worker has begun: it streams', async () => {
