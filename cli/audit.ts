@@ -28,7 +28,7 @@ the first broken record, and ends with 9 when there is one. Keep the keys where 
 An upload sends what the sink does not have yet and notes in the offset file (--state) how far it got. Each part is
 tried three times; a run that was ended anywhere is taken up by the next one, and no record is there twice. URL is where
 places to upload to are asked for: POST {name, from, to, bytes, sha256} answers {url, headers?}, then PUT. With --ocsf
-URL takes arrays of OCSF 1.6.0 events. https only, or http on this machine; --token names a file with a bearer token.
+URL takes arrays of OCSF 1.6.0 events under an Idempotency-Key. https only, or http on this machine; --token names a file with a bearer token.
 
 Examples:
   npx --no gatehouse audit list --decision deny --limit 20

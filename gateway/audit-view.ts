@@ -11,13 +11,13 @@ import type { Principal } from '../domain/principal.ts'
 import { AuditCheckpoint } from '../schemas/audit.ts'
 import type { AuditQuery, VerifyAnswer } from '../schemas/audit-view.ts'
 import { auditScopeOf, chainOf } from './audit-access.ts'
-import { verifyChain, verifyCheckpoint } from './audit-verify.ts'
+import { keysById, verifyChain, verifyCheckpoint } from './audit-verify.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
 export type AuditViewDeps = {
   readonly pool: Pool
-  readonly keys: Pick<SigningKeys, 'publicKeys'>
+  readonly keys: Pick<SigningKeys, 'latest'>
   /** Records of one step of verification; `auditVerifyRecordsMax` at most, and when absent. */
   readonly verifyRecords?: number
 }
@@ -86,7 +86,7 @@ export async function verifyFor(
   if (head === null && records.length === 0 && from.seq === 0 && checkpoints.length === 0)
     return { ok: true, checkedSeq: 0, cursor: null }
   const reachesEnd = records.length < limit
-  const publicKeys = new Map(deps.keys.publicKeys('audit').map(({ kid, key }) => [kid, key]))
+  const publicKeys = keysById(await deps.keys.latest('audit')) // after the records, whose keys are there before them
   const hashes = new Map<number, string>([[from.seq, from.sha256]])
   let last = from
   const onRecord = (record: Head) => {

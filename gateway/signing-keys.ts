@@ -28,6 +28,8 @@ export type SigningKeys = {
   readonly sign: (purpose: KeyPurpose, bytes: Uint8Array) => { readonly kid: string; readonly signature: Buffer }
   /** All keys of a purpose, retired ones too. */
   readonly publicKeys: (purpose: KeyPurpose) => readonly PublicKey[]
+  /** The same, read from the rows now: another process may sign with a key that this one has not heard of yet. */
+  readonly latest: (purpose: KeyPurpose) => Promise<readonly PublicKey[]>
   /** A key by id; an unknown id reloads the rows at most once per 30 s. */
   readonly find: (kid: string) => Promise<PublicKey | undefined>
   /** Reads the rows again, at most once per 30 s, so that a key that was replaced elsewhere signs no longer. */
@@ -73,6 +75,10 @@ export async function createSigningKeys(deps: { pool: Pool; seal: Seal; clock: C
       return { kid, signature }
     },
     publicKeys: (purpose) => keys.filter((key) => key.purpose === purpose),
+    async latest(purpose) {
+      keys = await load(deps)
+      return keys.filter((key) => key.purpose === purpose)
+    },
     async find(kid) {
       const known = keys.find((key) => key.kid === kid)
       if (known) return known
