@@ -11,7 +11,8 @@ import type { Principal } from '../domain/principal.ts'
 import { AuditCheckpoint } from '../schemas/audit.ts'
 import type { AuditQuery, VerifyAnswer } from '../schemas/audit-view.ts'
 import { auditScopeOf, chainOf } from './audit-access.ts'
-import { keysById, verifyChain, verifyCheckpoint } from './audit-verify.ts'
+import { readAuditKeys } from './audit-whole.ts'
+import { verifyChain, verifyCheckpoint } from './audit-verify.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
@@ -79,14 +80,13 @@ export async function verifyFor(
   const tenant = chainOf(principal, order.tenant)
   const from = startOf(order.cursor)
   const limit = Math.min(deps.verifyRecords ?? auditVerifyRecordsMax, auditVerifyRecordsMax)
-  const { head, records, checkpoints } = await inTransaction(deps.pool, async (client) => {
+  const { head, records, checkpoints, publicKeys } = await inTransaction(deps.pool, async (client) => {
     await client.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
     return readPart(client, tenant, { from, limit })
   })
   if (head === null && records.length === 0 && from.seq === 0 && checkpoints.length === 0)
     return { ok: true, checkedSeq: 0, cursor: null }
   const reachesEnd = records.length < limit
-  const publicKeys = keysById(await deps.keys.latest('audit')) // after the records, whose keys are there before them
   const hashes = new Map<number, string>([[from.seq, from.sha256]])
   let last = from
   const onRecord = (record: Head) => {
@@ -122,5 +122,6 @@ async function readPart(client: Client, tenant: string, { from, limit }: { from:
     head: await readHead(client, tenant),
     records: await readRecords(client, page),
     checkpoints: await readCheckpoints(client, page),
+    publicKeys: await readAuditKeys(client),
   }
 }

@@ -18,6 +18,8 @@ export type SpoolReader = {
   readonly settle: (ids: Iterable<string>) => void
   /** Gives up waiting for outcomes: intents read before `beforeMs` of the monotonic clock are ready as they are. */
   readonly giveUp: (beforeMs: number) => void
+  /** What was read and waits for its outcome. */
+  readonly open: () => readonly string[]
   /** Where the next line begins. */
   readonly offset: () => number
   /** Nothing read waits for an outcome or for sealing. */
@@ -71,6 +73,7 @@ export function createSpoolReader(source: Pick<SpoolSource, 'read'>): SpoolReade
         ready.set(id, { id, intent, outcome: null })
       }
     },
+    open: () => [...opened.keys()],
     offset: () => offset,
     isSettled: () => opened.size === 0 && ready.size === 0,
     unreadable: () => unreadable,

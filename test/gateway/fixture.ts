@@ -2,12 +2,15 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { createSeal } from '../../crypto/seal.ts'
+import { readHeads } from '../../db/audit.ts'
 import { createListener, type Pool } from '../../db/pool.ts'
 import { policySet, type PolicySet } from '../../domain/policy/combine.ts'
 import type { Rule } from '../../domain/policy/rule.ts'
 import type { Principal } from '../../domain/principal.ts'
 import type { EffectClass } from '../../domain/tool.ts'
 import type { AuditSealer } from '../../gateway/audit-sealer.ts'
+import type { Verified } from '../../gateway/audit-verify.ts'
+import { verifyWhole } from '../../gateway/audit-whole.ts'
 import type { Call, Pipeline } from '../../gateway/call.ts'
 import { createEpochs, type LiveEpochs } from '../../gateway/epochs.ts'
 import type { HoldOrder } from '../../gateway/ports.ts'
@@ -156,6 +159,23 @@ export function toolCall(principal: Principal, effectClass: EffectClass, over: P
     signal: new AbortController().signal,
     ...over,
   }
+}
+
+/** Calls of a person, writes and reads in turn, sealed. */
+export async function growChain({ pipeline, sealer }: Gateway, person: Principal, length: number): Promise<void> {
+  for (let n = 0; n < length; n += 1) {
+    const effect = async () => ({ value: 'fine', output: 'fine' })
+    await pipeline.run(toolCall(person, n % 2 ? 'read' : 'write'), effect)
+  }
+  await sealer.drain()
+}
+
+/** What a verifier says of a stored chain, its head and its checkpoints. */
+export async function verifyStored({ keys }: Pick<Gateway, 'keys'>, pool: Pool, tenant: string): Promise<Verified> {
+  const heads = await readHeads(pool, { afterTenant: '', limit: 10_000 })
+  const head = heads.find((each) => each.tenant === tenant)?.head ?? null
+  const publicKeys = new Map(keys.publicKeys('audit').map(({ kid, key }) => [kid, key]))
+  return verifyWhole(pool, { publicKeys, tenant, head })
 }
 
 /** The tenant's sealed records, each checked against the schema. */

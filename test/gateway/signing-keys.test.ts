@@ -56,6 +56,23 @@ test('a signature of one replica verifies with the key of another', async () => 
   expect(key && signed && verify(null, bytes, key.key, signed.signature)).toBe(true)
 })
 
+test('a replica that only signs uses the new key within 30 seconds, and what the old one signed verifies', async () => {
+  const [one, two] = replicas
+  const bytes = Buffer.from('a record')
+  const old = two?.sign('audit', bytes)
+  await two?.refresh()
+  const after = await one?.rotate('audit')
+  now += 29_000
+  await two?.refresh()
+  expect(two?.active('audit').kid).toBe(old?.kid)
+  now += 2_000
+  await two?.refresh()
+  expect(two?.active('audit').kid).toBe(after)
+  const retired = two?.publicKeys('audit').find(({ kid }) => kid === old?.kid)?.key
+  expect(retired && old && verify(null, bytes, retired, old.signature)).toBe(true)
+  now += 31_000
+})
+
 test('after a rotation old keys verify, and replicas learn of the new one when they meet it', async () => {
   const [one, two, three] = replicas
   const before = one?.active('access-token').kid ?? ''
