@@ -96,6 +96,6 @@ function keySetRoute({ keys }: AuditRoutesDeps): Route {
     summary: 'Public keys of the audit chain, retired ones too (RFC 7517).',
     guard: { kind: 'public', because: 'Whoever holds a record may verify it.' },
     responses: { 200: KeySet },
-    handle: async () => ({ status: 200, body: { keys: keys.publicKeys('audit').map((key) => key.jwk) } }),
+    handle: async () => ({ status: 200, body: { keys: (await keys.latest('audit')).map((key) => key.jwk) } }),
   })
 }

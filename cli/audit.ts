@@ -1,10 +1,11 @@
 // `gatehouse audit`: what was decided, the chain as a file, and whether it stands.
-import { linesOf, openAuditKeys, verifyExport, type FileVerdict } from '../sdk/client.ts'
+import { openAuditKeys, verifyExport } from '../sdk/client.ts'
 import { parseWords, subcommandOf } from './arguments.ts'
 import { upload } from './audit-upload.ts'
+import { sentenceOf, verify } from './audit-verify.ts'
 import type { CliDeps, Command } from './deps.ts'
 import { exitCodes, UsageError } from './exit-codes.ts'
-import { printJson, printLine, printNote, printTable, timeOf } from './output.ts'
+import { printFacts, printJson, printLine, printNote, printTable, timeOf } from './output.ts'
 import { openClient, openSignedIn } from './settings.ts'
 
 export const audit: Command = {
@@ -15,6 +16,7 @@ export const audit: Command = {
        gatehouse audit verify [--tenant NAME] [--json]             the server walks the chain
        gatehouse audit verify FILE … --keys FILE [--json]          offline: exports in their order, and public keys
        gatehouse audit keys                                        the public keys
+       gatehouse audit payload RECORD-ID [--json]                  what went in and out, where it is kept
        gatehouse audit upload --to URL --state FILE [--ocsf] [--redact] [--token FILE] [--tenant NAME] [--json]
 
 An export is one JSON text a line: what the file holds, the records, a fresh signed checkpoint. With --redact
@@ -26,7 +28,7 @@ the first broken record, and ends with 9 when there is one. Keep the keys where 
 An upload sends what the sink does not have yet and notes in the offset file (--state) how far it got. Each part is
 tried three times; a run that was ended anywhere is taken up by the next one, and no record is there twice. URL is where
 places to upload to are asked for: POST {name, from, to, bytes, sha256} answers {url, headers?}, then PUT. With --ocsf
-URL takes arrays of OCSF 1.6.0 events. https only, or http on this machine; --token names a file with a bearer token.
+URL takes arrays of OCSF 1.6.0 events under an Idempotency-Key. https only, or http on this machine; --token names a file with a bearer token.
 
 Examples:
   npx --no gatehouse audit list --decision deny --limit 20
@@ -37,9 +39,10 @@ Examples:
   npx --no gatehouse audit upload --to https://store.example/upload-url --state audit.offset
   npx --no gatehouse audit upload --to https://siem.example/events --ocsf --redact --state siem.offset`,
   async run(deps, args) {
-    const [name, rest] = subcommandOf(args, ['list', 'export', 'verify', 'keys', 'upload'])
+    const [name, rest] = subcommandOf(args, ['list', 'export', 'verify', 'keys', 'payload', 'upload'])
     if (name === 'list') return list(deps, rest)
     if (name === 'upload') return upload(deps, rest)
+    if (name === 'payload') return payload(deps, rest)
     if (name === 'export') return exportPart(deps, rest)
     return name === 'verify' ? verify(deps, rest) : keys(deps, rest)
   },
@@ -124,88 +127,22 @@ async function* kept(lines: AsyncIterable<string>, write: (text: string) => Prom
   }
 }
 
-async function verify(deps: CliDeps, args: readonly string[]): Promise<number> {
-  const words = Array.from({ length: 400 }, () => '[FILE]')
-  const { values, words: files } = parseWords(args, { words, options: { keys: text, tenant: text } })
-  if (files.length > 0) return verifyFiles(deps, files, values)
-  if (values.keys !== undefined) throw new UsageError('--keys is for files; name them.')
-  const { audit: remote } = await openSignedIn(deps, values.url)
-  let cursor: string | undefined
-  for (;;) {
-    const verdict = await remote.verify({ tenant: values.tenant, cursor })
-    if (!verdict.ok || verdict.cursor === null) {
-      const { ok } = verdict
-      if (values.json === true) printJson(deps, verdict)
-      else if (verdict.ok) printLine(deps, `The chain stands: ${verdict.checkedSeq} records.`)
-      else printLine(deps, `Broken at record ${verdict.firstBrokenSeq}: ${verdict.reason}.`)
-      return ok ? exitCodes.ok : exitCodes.broken
-    }
-    cursor = verdict.cursor
-    deps.signal.throwIfAborted()
-  }
-}
-
-type FileOptions = { readonly keys?: string | undefined; readonly json?: boolean | undefined }
-
-async function verifyFiles(deps: CliDeps, files: readonly string[], options: FileOptions): Promise<number> {
-  if (options.keys === undefined) throw new UsageError('The public keys are missing: --keys FILE.')
-  const tools = await openAuditKeys(jsonOf(await textOf(deps, options.keys))).catch(() => {
-    throw new UsageError(`${options.keys} holds no public keys of a chain.`)
-  })
-  const verdicts: (FileVerdict & { readonly file: string })[] = []
-  let last: FileVerdict | undefined
-  for (const file of files) {
-    const bytes = await deps.readBytes(deps.absolute(file))
-    if (bytes === undefined) throw new UsageError(`There is no file ${file}.`)
-    // Pseudonyms of two exports differ; the hashes of the records go on all the same.
-    last = await verifyExport(readable(linesOf(bytes)), { tools, previous: last?.ok === true ? last.to : undefined })
-    verdicts.push({ file, ...last })
-    if (options.json !== true) printLine(deps, `${file}: ${sentenceOf(last)}`)
-    if (!last.ok) break
-  }
-  if (options.json === true) printJson(deps, { ok: last?.ok === true, files: verdicts })
-  return last?.ok === true ? exitCodes.ok : exitCodes.broken
-}
-
-// What is no text has no line of an export in it.
-async function* readable(lines: AsyncIterable<string>): AsyncGenerator<string> {
-  try {
-    yield* lines
-  } catch (error) {
-    if (!(error instanceof RangeError || error instanceof TypeError)) throw error
-    yield ''
-  }
-}
-
-function sentenceOf(verdict: FileVerdict): string {
-  if (!verdict.ok) {
-    const place = verdict.firstBrokenSeq === null ? 'Broken' : `Broken at record ${verdict.firstBrokenSeq}`
-    return `${place}: ${verdict.reason}.`
-  }
-  const { records, from, to, tenant, form, checkpointAt, dayOver } = verdict
-  const what = form === 'original' ? 'original records' : 'redacted records, by the hashes of the originals'
-  const range = records === 0 ? '' : ` (${from.seq + 1} to ${to.seq})`
-  const signed = checkpointAt === null ? '' : `, checkpoint of ${timeOf(checkpointAt)} UTC`
-  const more = dayOver === false ? ' The day was not over when this was exported.' : ''
-  return `${records} ${what}${range} of ${tenant} stand${signed}.${more}`
+async function payload(deps: CliDeps, args: readonly string[]): Promise<number> {
+  const { values, words } = parseWords(args, { words: ['RECORD-ID'] })
+  const found = await (await openSignedIn(deps, values.url)).audit.payload(words[0] ?? '')
+  if (values.json === true) printJson(deps, found)
+  else
+    printFacts(deps, [
+      ['input', found.input],
+      ['output', found.output],
+    ])
+  if (found.matches) return exitCodes.ok
+  printNote(deps, 'gatehouse: These are not the texts that the record has the hashes of.')
+  return exitCodes.broken
 }
 
 async function keys(deps: CliDeps, args: readonly string[]): Promise<number> {
   const { values } = parseWords(args, {})
   printJson(deps, await (await openClient(deps, values.url)).audit.keys())
   return exitCodes.ok
-}
-
-async function textOf(deps: CliDeps, path: string): Promise<string> {
-  const file = await deps.readFile(deps.absolute(path))
-  if (file === undefined) throw new UsageError(`There is no file ${path}.`)
-  return file.text
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }

@@ -2,7 +2,7 @@
 // checked on its way out, so that nothing is signed for what does not stand; the first that does not ends the file.
 import { randomUUID } from 'node:crypto'
 import { sha256Hex } from '../crypto/evidence.ts'
-import { chainStart, faultOfRecord, type ChainTools, type Link } from '../crypto/portable/audit-chain.ts'
+import { chainStart, faultOfRecord, type Link } from '../crypto/portable/audit-chain.ts'
 import { canonicalJson } from '../crypto/portable/canonical-json.ts'
 import { readRecords } from '../db/audit.ts'
 import { lastCheckpointSeq } from '../db/audit-checkpoint.ts'
@@ -22,13 +22,13 @@ import type { ExportQuery } from '../schemas/audit-view.ts'
 import { wholeChainOf } from './audit-access.ts'
 import { signCheckpoint } from './audit-checkpoint.ts'
 import { createRedaction, type Redaction } from './audit-redact.ts'
-import { chainTools } from './audit-verify.ts'
+import { liveTools } from './audit-verify.ts'
 import type { Clock } from './ports.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
 export type AuditExportDeps = {
   readonly pool: Pool
-  readonly keys: Pick<SigningKeys, 'active' | 'sign' | 'publicKeys'>
+  readonly keys: Pick<SigningKeys, 'active' | 'sign' | 'publicKeys' | 'latest'>
   readonly clock: Clock
 }
 
@@ -141,7 +141,7 @@ type Checked = { readonly seq: number; readonly body: string; readonly fault: st
 
 // A page at a time, each record against the one before. A page that ends early is a gap.
 async function* checkedRecords(deps: AuditExportDeps, { tenant, from, to }: Part): AsyncGenerator<Checked> {
-  const tools = toolsOf(deps)
+  const tools = liveTools(deps.keys)
   let last = from
   while (last.seq < to) {
     const limit = Math.min(auditExportPageRows, to - last.seq)
@@ -155,10 +155,6 @@ async function* checkedRecords(deps: AuditExportDeps, { tenant, from, to }: Part
       last = { seq: record.seq, sha256: sha256Hex(record.body) }
     }
   }
-}
-
-function toolsOf({ keys }: AuditExportDeps): ChainTools {
-  return chainTools(new Map(keys.publicKeys('audit').map(({ kid, key }) => [kid, key])))
 }
 
 // A chain that was cut off must not be signed for as if it were whole. Whoever exports while it grows sees less than it

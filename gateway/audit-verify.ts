@@ -6,6 +6,7 @@ import type { StoredRecord } from '../crypto/portable/audit-chain.ts'
 import { sha256Hex } from '../crypto/evidence.ts'
 import type { Head } from '../db/audit.ts'
 import { auditVerifyYieldRecords } from '../domain/limits.ts'
+import type { PublicKey, SigningKeys } from './signing-keys.ts'
 
 export type Verified =
   | { readonly ok: true; readonly count: number }
@@ -25,6 +26,10 @@ export type Expectation = {
   readonly onRecord?: (record: Head) => void
 }
 
+export function keysById(keys: readonly Pick<PublicKey, 'kid' | 'key'>[]): KeysById {
+  return new Map(keys.map(({ kid, key }) => [kid, key]))
+}
+
 /** Hashing and signatures with the cryptography of this process. */
 export function chainTools(publicKeys: KeysById): ChainTools {
   return {
@@ -32,6 +37,18 @@ export function chainTools(publicKeys: KeysById): ChainTools {
     verify({ kid, text, signature }) {
       const key = publicKeys.get(kid)
       return key && verify(null, Buffer.from(text, 'utf8'), key, Buffer.from(signature, 'base64'))
+    },
+  }
+}
+
+/** The same over the keys of an installation, read again for a key that is not known yet. */
+export function liveTools(keys: Pick<SigningKeys, 'publicKeys' | 'latest'>): ChainTools {
+  let known = keysById(keys.publicKeys('audit'))
+  return {
+    sha256: sha256Hex,
+    async verify(signed) {
+      if (!known.has(signed.kid)) known = keysById(await keys.latest('audit'))
+      return chainTools(known).verify(signed)
     },
   }
 }

@@ -18,7 +18,7 @@ import type { SigningKeys } from './signing-keys.ts'
 
 export type AuditViewDeps = {
   readonly pool: Pool
-  readonly keys: Pick<SigningKeys, 'publicKeys'>
+  readonly keys: Pick<SigningKeys, 'latest'>
   /** Records of one step of verification; `auditVerifyRecordsMax` at most, and when absent. */
   readonly verifyRecords?: number
 }

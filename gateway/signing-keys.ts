@@ -29,6 +29,8 @@ export type SigningKeys = {
   readonly sign: (purpose: KeyPurpose, bytes: Uint8Array) => { readonly kid: string; readonly signature: Buffer }
   /** All keys of a purpose, retired ones too. */
   readonly publicKeys: (purpose: KeyPurpose) => readonly PublicKey[]
+  /** The same, read from the rows now: another process may sign with a key that this one has not heard of yet. */
+  readonly latest: (purpose: KeyPurpose) => Promise<readonly PublicKey[]>
   /**
    * A key by id. Unknown ids read the rows at most once per second, so that whoever makes them up costs little and keeps
    * no new key of ours from being found. Throws what kept the rows from being read.
@@ -89,6 +91,10 @@ export async function createSigningKeys(deps: { pool: Pool; seal: Seal; clock: C
       return { kid, signature }
     },
     publicKeys: (purpose) => keys.filter((key) => key.purpose === purpose),
+    async latest(purpose) {
+      keys = await load(deps)
+      return keys.filter((key) => key.purpose === purpose)
+    },
     async find(kid) {
       const known = keys.find((key) => key.kid === kid)
       if (known) return known

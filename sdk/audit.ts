@@ -54,6 +54,14 @@ export function createAudit(transport: Transport, idleMs: number = clientStreamI
     keys: (): Promise<shapes.AuditKeys> =>
       transport.call({ method: 'GET', path: '/.well-known/audit-jwks.json' }, shapes.AuditKeys),
     /**
+     * What went in and out of a recorded effect, where the installation keeps it; 404 where it does not, or no longer.
+     *
+     * @example
+     * const { input, output, matches } = await client.audit.payload(record.id)
+     */
+    payload: (record: string): Promise<shapes.AuditPayload> =>
+      transport.call({ method: 'GET', path: `/api/v1/audit/payload${queryOf({ record })}` }, shapes.AuditPayload),
+    /**
      * A part of the chain, line by line as it arrives. The last line is the checkpoint; `verifyExport` tells whether it
      * is there and all before it stands.
      *

@@ -131,6 +131,13 @@ export const AuditVerdict = z.union([
   z.looseObject({ ok: z.literal(false), firstBrokenSeq: z.number(), reason: z.string() }),
 ])
 export type AuditVerdict = z.output<typeof AuditVerdict>
+export const AuditPayload = z.looseObject({
+  id: z.string(),
+  input: z.string().nullable(),
+  output: z.string().nullable(),
+  matches: z.boolean(),
+})
+export type AuditPayload = z.output<typeof AuditPayload>
 export const AuditKeys = z.looseObject({ keys: z.array(z.looseObject({ kid: z.string() })) })
 export type AuditKeys = z.output<typeof AuditKeys>
 

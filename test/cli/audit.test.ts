@@ -1,6 +1,9 @@
 // `gatehouse audit` against the real API: what a person lists, exports, and verifies with the network unplugged.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { asIntruder } from '../gateway/fixture.ts'
+import { createSeal } from '../../crypto/seal.ts'
+import { keepPayloads } from '../../gateway/audit-payload.ts'
+import { asIntruder, toolCall } from '../gateway/fixture.ts'
+import { testMasterKey } from '../support/api.ts'
 import { signedInDesk, type Desk } from '../support/cli.ts'
 import { startSinkDouble } from '../support/sink-double.ts'
 import { createEvidenceRig, type EvidenceRig, type Witness } from '../support/evidence-rig.ts'
@@ -129,6 +132,28 @@ test('the server walks the chain; what is broken ends with 10, in an export too'
   })
   const ran = await theirs.run(['audit', 'export', '--after', '0', '--output', 'f'])
   expect([ran.code, ran.err]).toEqual([10, expect.stringMatching(/Broken at record 2: the server would not sign/)])
+})
+
+test('a payload is shown where it is kept, and held against the hashes of its record', async () => {
+  const person = await rig.join()
+  const theirs = signedInDesk(rig.api.url, person.token)
+  const { pool } = rig.api.database
+  const seal = createSeal(testMasterKey)
+  const keeping = keepPayloads(rig.gateway.pipeline, { pool, seal, log: { warn: () => undefined } })
+  await keeping.run(toolCall(person.principal, 'write'), async () => ({ value: 1, output: { sum: 42 } }))
+  await rig.gateway.sealer.drain()
+  const { records } = (await person.json('GET', '/api/v1/audit')) as { records: { id: string }[] }
+  const id = records[0]?.id ?? ''
+  expect(await theirs.run(['audit', 'payload', id])).toEqual({
+    code: 0,
+    out: 'input   {"text":"hello"}\noutput  {"sum":42}\n',
+    err: '',
+  })
+  const forged = seal.seal(`audit-payload/${id}`, Buffer.from('{"input":"{}","output":null}'))
+  await asIntruder(rig.api.database, 'UPDATE audit_payload SET sealed = $2 WHERE id = $1', [id, forged])
+  expect(await theirs.run(['audit', 'payload', id, '--json'])).toMatchObject({ code: 9 })
+  expect(await desk.run(['audit', 'payload', id])).toMatchObject({ code: 5 })
+  expect(await desk.run(['audit', 'payload', 'x'])).toMatchObject({ code: 2 })
 })
 
 test('an upload goes on from its offset file, and keeps to its sink', async () => {

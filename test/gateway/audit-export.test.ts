@@ -9,7 +9,8 @@ import { auditExportPageRows } from '../../domain/limits.ts'
 import { openExport } from '../../gateway/audit-export.ts'
 import type { ExportQuery } from '../../schemas/audit-view.ts'
 import { verifyExport } from '../../sdk/audit-file.ts'
-import { asIntruder } from './fixture.ts'
+import { testMasterKey } from '../support/api.ts'
+import { asIntruder, openGateway, toolCall } from './fixture.ts'
 import { createEvidenceRig, type EvidenceRig, type Witness } from '../support/evidence-rig.ts'
 
 let rig: EvidenceRig
@@ -224,6 +225,19 @@ test('a chain that was cut off behind its checkpoint is not signed for again', a
   const lines = await exported(person, { after: 0 })
   expect(JSON.parse(lines.at(-1) ?? '')).toEqual({ broken: 3, reason: 'the chain ends before its checkpoint' })
   expect(await check(lines)).toMatchObject({ ok: false, firstBrokenSeq: 3 })
+})
+
+test('a key that another process signs with counts at once', async () => {
+  const person = await rig.join()
+  await using other = await openGateway(rig.api.database, { masterKey: testMasterKey })
+  await other.keys.rotate('audit')
+  await other.pipeline.run(toolCall(person.principal, 'write'), async () => ({ value: 1 }))
+  await other.sealer.drain()
+  const lines = await exported(person, { after: 0 })
+  // The API of the rig has heard of no rotation; neither has the gateway that exported.
+  const keySet: unknown = await (await fetch(`${rig.api.url}/.well-known/audit-jwks.json`)).json()
+  expect(await verifyExport(lines, { tools: await openAuditKeys(keySet) })).toMatchObject({ ok: true, records: 1 })
+  expect(await person.json('POST', '/api/v1/audit/verify', {})).toMatchObject({ ok: true, checkedSeq: 1 })
 })
 
 test('records of a key that was replaced still verify', async () => {
