@@ -1,6 +1,6 @@
 // The spool: what was written in it is in the chain, whatever happens to its process, its lock or its folder.
 import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
+import { readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { decide, policySet } from '../../domain/policy/combine.ts'
@@ -128,6 +128,21 @@ test('lines that nobody can read keep nobody else back, and their file is kept a
   expect(gateway.faults).toMatchObject([{ spool: 'aaaa-odd', lines: 2 }])
 })
 
+test('a character that JSON cannot sign keeps nothing out of the chain', async () => {
+  const folder = await newFolder()
+  const odd = { ...intentOf('odd'), resource: 'half \ud800 of a pair', action: 'nul \0' }
+  const named = { ...intentOf('named'), agentVariables: { '\udfff': 'a name' } }
+  const all = [odd, named, intentOf('good')].map((intent) => line(randomUUID(), { intent, outcome: ok }))
+  await writeFile(join(folder, 'aaaa-odd.spool'), all.join(''))
+  await using gateway = await openGateway(database, { spool: { folder } })
+  await until(async () => (await readdir(folder)).some((name) => name.endsWith('.rejected')))
+  expect((await records()).map(({ resource, action }) => [resource, action])).toEqual([
+    ['half \ufffd of a pair', 'nul \ufffd'],
+    ['notes/read_note', 'tool.call'],
+  ])
+  expect(gateway.faults).toMatchObject([{ spool: 'aaaa-odd', lines: 1 }])
+})
+
 test('the spool of a living process is left alone by another', async () => {
   const folder = await newFolder()
   await using gateway = await openGateway(database, { spool: { folder } })
@@ -191,59 +206,6 @@ test('all that is asked for in one turn of the event loop is one write', async (
   await expect(spool.begin(randomUUID(), intentOf('d'))).rejects.toMatchObject({ code: 'evidence-unavailable' })
 })
 
-test('a full spool refuses effects of every kind, says so on record, and is open again once it is sealed', async () => {
-  const folder = await newFolder()
-  await using gateway = await openGateway(database, { spool: { folder, bytesMax: 4_000, fileBytesMax: 2_000 } })
-  const never = () => Promise.reject(new Error('No effect may run.'))
-  const inner = await gateway.pipeline.run(toolCall(person, 'read'), async () => {
-    for (let n = 0; n < 2; n += 1) await gateway.pipeline.run(toolCall(person, 'read'), effect).catch(() => undefined)
-    const [lean, governed] = [toolCall(person, 'read'), toolCall(person, 'write')]
-    return { value: [await gateway.pipeline.run(lean, never), await gateway.pipeline.run(governed, never)] }
-  })
-  const refused = { kind: 'refused', code: 'evidence-unavailable' }
-  expect(inner).toMatchObject({ kind: 'done', value: [refused, refused] })
-  await gateway.sealer.drain()
-  expect((await records()).filter(({ error_code }) => error_code === 'evidence-unavailable')).toHaveLength(2)
-  await gateway.sealer.drain()
-  expect(await read(gateway)).toMatchObject({ kind: 'done' })
-})
-
-test('a read whose outcome cannot be relied on is not answered, and is on record once', async () => {
-  const folder = join(await newFolder(), 'spool')
-  await using gateway = await openGateway(database, { spool: { folder } })
-  const answer = gateway.pipeline.run(toolCall(person, 'read'), async () => {
-    await rename(folder, `${folder}-away`)
-    await writeFile(folder, 'no folder')
-    return effect()
-  })
-  await expect(answer).rejects.toMatchObject({ code: 'evidence-unavailable' })
-  await rm(folder)
-  await rename(`${folder}-away`, folder)
-  await using _other = await openGateway(database, { spool: { folder } })
-  await until(async () => (await records()).length > 0)
-  await gateway.sealer.drain().catch(() => undefined)
-  expect(await records()).toMatchObject([{ status: 'ok', follows: null }]) // it had reached the file that was gone
-})
-
-test('a folder that cannot be written refuses effects until it can', async () => {
-  const folder = join(await newFolder(), 'spool')
-  await writeFile(folder, 'no folder')
-  await using gateway = await openGateway(database, { spool: { folder } })
-  const refused = { kind: 'refused', code: 'evidence-unavailable' }
-  expect(await read(gateway)).toMatchObject(refused)
-  expect(await gateway.pipeline.run(toolCall(person, 'write'), effect)).toMatchObject(refused)
-  await gateway.sealer.drain()
-  expect((await records()).map(({ status, error_code }) => [status, error_code])).toEqual([
-    ['refused', 'evidence-unavailable'],
-    ['refused', 'evidence-unavailable'],
-  ])
-  await rm(folder)
-  await mkdir(folder)
-  await until(async () => (await read(gateway)).kind === 'done')
-  await gateway.sealer.drain()
-  expect((await records()).at(-1)).toMatchObject({ status: 'ok' })
-})
-
 test('an effect that lasts keeps no file: its intent is carried on', async () => {
   const folder = await newFolder()
   await using gateway = await openGateway(database, { spool: { folder, fileBytesMax: 5_000, bytesMax: 20_000 } })
@@ -277,18 +239,5 @@ test('an intent that was carried on and whose process dies is one record', async
   expect(
     (await records()).map(({ idempotency_key, status }) => `${idempotency_key} ${status}`).toSorted(byText),
   ).toEqual(['carried unknown', 'ended ok'])
-  expect(gateway.faults).toEqual([])
-})
-
-test('files are freed as they are sealed, however many there are', async () => {
-  const folder = await newFolder()
-  await using gateway = await openGateway(database, { spool: { folder, fileBytesMax: 5_000 } })
-  await Promise.all(Array.from({ length: 40 }, (_, n) => read(gateway, { effectKey: `call-${n}` })))
-  for (let n = 0; n < 20; n += 1) await read(gateway, { effectKey: `more-${n}` })
-  await Promise.all([gateway.sealer.drain(), gateway.sealer.drain(), gateway.sealer.drain()])
-  expect(await readdir(folder)).toHaveLength(1)
-  const sealed = await records()
-  expect(new Set(sealed.map(({ idempotency_key }) => idempotency_key)).size).toBe(60)
-  expect(sealed.map(({ status }) => status)).toEqual(sealed.map(() => 'ok'))
   expect(gateway.faults).toEqual([])
 })

@@ -44,6 +44,8 @@ export type Killed = {
   readonly answered: number
   readonly records: number
   readonly unknown: number
+  /** Milliseconds from an outcome to its record, of what the processes sealed themselves. */
+  readonly sealMs: { readonly p50: number; readonly p95: number }
 }
 
 const child = fileURLToPath(new URL('./evidence-child.ts', import.meta.url))
@@ -66,6 +68,7 @@ export async function killAndJudge(options: KillOptions): Promise<Killed> {
     const ends = await Promise.all(
       options.processes.map((end, n) => run({ ...order, name: `p${n}`, point: null }, end)),
     )
+    const endedAt = new Date()
     await using gateway = await openGateway(database, { masterKey, spool: { folder: spools } })
     const isSealed = async () => {
       await asIntruder(database, "UPDATE audit_pending SET at = at - interval '1 hour' WHERE tenant = $1", [
@@ -91,6 +94,7 @@ export async function killAndJudge(options: KillOptions): Promise<Killed> {
       answered: seen.answered.length,
       records: records.length,
       unknown: records.filter(({ status }) => status === 'unknown').length,
+      sealMs: await sealingTimes(database, { tenant: person.tenant, before: endedAt }),
     }
   } finally {
     await rm(folder, { recursive: true, force: true })
@@ -148,6 +152,19 @@ async function masterKeyOf(database: TestDatabase): Promise<Buffer> {
   const known = masterKeys.get(database) ?? randomBytes(32)
   masterKeys.set(database, known)
   return known
+}
+
+async function sealingTimes(
+  { pool }: TestDatabase,
+  { tenant, before }: { tenant: string; before: Date },
+): Promise<Killed['sealMs']> {
+  const { rows } = await pool.query<{ p50: number | null; p95: number | null }>(
+    `SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY ms) AS p50, percentile_cont(0.95) WITHIN GROUP (ORDER BY ms) AS p95
+      FROM (SELECT extract(epoch FROM sealed_at - at)::double precision * 1000 - (body::jsonb->>'latency_ms')::integer AS ms
+        FROM audit_record WHERE tenant = $1 AND sealed_at < $2 AND body::jsonb->>'latency_ms' IS NOT NULL) sealed`,
+    [tenant, before],
+  )
+  return { p50: Math.round(rows[0]?.p50 ?? 0), p95: Math.round(rows[0]?.p95 ?? 0) }
 }
 
 const namesIn = (folder: string) => readdir(folder).catch(() => [])
