@@ -14,7 +14,7 @@ import {
 } from '../../domain/policy/rule.ts'
 import { effectClasses } from '../../domain/tool.ts'
 import { toolPattern } from './tool-reference.ts'
-import { PolicyError, readYaml, type YamlSource } from './yaml.ts'
+import { PolicyError, type YamlSource } from './yaml.ts'
 
 const Name = z.string().regex(/^[a-z0-9][a-z0-9.-]{0,79}$/)
 const ResourcePattern = z
@@ -77,8 +77,7 @@ export const PolicyText = z.strictObject({
 })
 
 /** Compiles one file of our own form. Throws PolicyError with every fault. */
-export function compileNative(name: string, text: string, compileCondition: CompileCondition): Policy {
-  const source = readYaml(name, text)
+export function compileNative(source: YamlSource, compileCondition: CompileCondition): Policy {
   const parsed = PolicyText.safeParse(source.value)
   const faults = [
     ...(parsed.error?.issues ?? []).map((issue) => faultAt(source, issue.path, issue.message)),
@@ -93,7 +92,13 @@ export function compileNative(name: string, text: string, compileCondition: Comp
     const condition = rule.when === undefined ? undefined : compileCondition(rule.when, rule.phases)
     if (condition && 'faults' in condition) return condition.faults.map((fault) => at('when', fault))
     const line = source.lineOf(['rules', index])
-    return toRule(rule, { policyId: policy, version, source: `${name}:${line}`, effect, when: condition?.condition })
+    return toRule(rule, {
+      policyId: policy,
+      version,
+      source: `${source.name}:${line}`,
+      effect,
+      when: condition?.condition,
+    })
   })
   const broken = compiled.flatMap((each) => (Array.isArray(each) ? each : []))
   if (broken.length > 0) throw new PolicyError(broken)

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import { beforeAll, expect, test } from 'vitest'
-import { compileNative } from '../../config/policy/native.ts'
+import { compilePolicy } from '../../config/policy/compile.ts'
 import { PolicyError } from '../../config/policy/yaml.ts'
 import { decide, policySet, type PolicySet } from '../../domain/policy/combine.ts'
 import { phases, type Action, type Phase, type Policy } from '../../domain/policy/rule.ts'
@@ -20,7 +20,7 @@ beforeAll(async () => {
   policy = setOf(compile(path, text))
 })
 
-const compile = (name: string, content: string) => compileNative(name, content, compileCondition)
+const compile = (name: string, content: string) => compilePolicy(name, content, compileCondition)
 const setOf = (...policies: Policy[]) =>
   policySet({ policyId: 'default', version: 1, epoch: 1, rules: policies.flatMap(({ rules }) => rules) })
 
