@@ -54,27 +54,7 @@ export async function createSigningKeys(deps: { pool: Pool; seal: Seal; clock: C
     await create(deps, missing, false)
     keys = await load(deps)
   }
-  let reloadedAt = Number.NEGATIVE_INFINITY
-  let reloading: Promise<void> | undefined
-  let fault: unknown
-  const reload = async (everyMs: number) => {
-    const ageMs = deps.clock().getTime() - reloadedAt
-    const restMs = fault === undefined ? everyMs : unknownKeyReloadMs
-    if (ageMs >= 0 && ageMs < restMs) {
-      if (fault !== undefined) throw fault
-      return
-    }
-    reloadedAt = deps.clock().getTime()
-    try {
-      keys = await load(deps)
-      fault = undefined
-    } catch (error) {
-      fault = error
-      throw error
-    }
-  }
-  // Whoever asks meanwhile waits for the same answer.
-  const reloadOnce = (everyMs: number) => (reloading ??= reload(everyMs).finally(() => (reloading = undefined)))
+  const reloadOnce = atMostEvery(deps.clock, async () => void (keys = await load(deps)))
   const active = (purpose: KeyPurpose) => {
     const key = keys.find((candidate) => candidate.purpose === purpose && candidate.active)
     invariant(key, 'Every purpose has an active key.')
@@ -108,6 +88,31 @@ export async function createSigningKeys(deps: { pool: Pool; seal: Seal; clock: C
       return active(purpose).kid
     },
   }
+}
+
+// Reads again unless it did within the time; who asks meanwhile waits for the same answer. What kept it from reading is
+// thrown until it reads, which is tried every second.
+function atMostEvery(clock: Clock, read: () => Promise<void>): (everyMs: number) => Promise<void> {
+  let readAt = Number.NEGATIVE_INFINITY
+  let reading: Promise<void> | undefined
+  let fault: unknown
+  const readAgain = async (everyMs: number) => {
+    const ageMs = clock().getTime() - readAt
+    const restMs = fault === undefined ? everyMs : unknownKeyReloadMs
+    if (ageMs >= 0 && ageMs < restMs) {
+      if (fault !== undefined) throw fault
+      return
+    }
+    readAt = clock().getTime()
+    try {
+      await read()
+      fault = undefined
+    } catch (error) {
+      fault = error
+      throw error
+    }
+  }
+  return (everyMs) => (reading ??= readAgain(everyMs).finally(() => (reading = undefined)))
 }
 
 async function create(

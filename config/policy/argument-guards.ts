@@ -82,7 +82,7 @@ function isBelow(text: string, folders: readonly string[]): boolean {
   const path = resolved(plain)
   return folders.some((folder) => {
     const root = resolved(folder)
-    return path === root || path.startsWith(`${root}/`)
+    return path === root || path.startsWith(root === '/' ? root : `${root}/`)
   })
 }
 

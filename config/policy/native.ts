@@ -122,6 +122,7 @@ function effectOf({ effect, assurance, limit, mode }: RuleText): RuleEffect | st
   if ((effect === 'limit') !== (limit !== undefined)) return 'a limit needs its `limit`, and nothing else has one'
   if (effect !== 'require-assurance' && assurance !== undefined) return 'only require-assurance has an `assurance`'
   if (effect === 'never' && mode === 'observe') return 'what is never done is never only observed'
+  if (limit?.meter === 'calls-per-day' && limit.burst !== undefined) return 'calls of a day have no burst'
   if (limit !== undefined) return mode === 'observe' ? 'a limit cannot be observed' : toLimit(limit)
   if (effect === 'require-assurance') {
     return { kind: 'require', requirement: 'assurance', ...(assurance === undefined ? {} : { assurance }) }

@@ -58,6 +58,11 @@ test.each([
   ['no version', 'policy: mine\nrules: []', /p\.yaml:\d+: version: /],
   ['an unknown member', `${header}rules: []\nmore: 1`, /p\.yaml:\d+: .*more/],
   ['an unknown effect', rule('effect: maybe'), /p\.yaml:\d+: rule r1: effect: /],
+  [
+    'a burst of a day',
+    rule('effect: limit, limit: { meter: calls-per-day, amount: 5, burst: 9 }'),
+    /p\.yaml:4: rule r1: effect: calls of a day have no burst/,
+  ],
   ['a condition on no fact', rule('effect: allow, when: now'), /p\.yaml:4: rule r1: when: reads now, which is no fact/],
   ['an unknown member of a rule', rule('effect: allow, if: now'), /p\.yaml:4: rule r1: .*if/],
   ['an unknown action', rule('effect: allow, actions: [tool.call, tool.fly]'), /rule r1: actions\.1: /],

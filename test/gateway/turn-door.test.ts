@@ -3,7 +3,6 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { turnQueueMax } from '../../domain/limits.ts'
 import { createMemoryQuota } from '../../gateway/quota-memory.ts'
-import { useUp } from '../support/quota-facts.ts'
 import { openTurn } from '../../gateway/turn-door.ts'
 import { sweepTurns, createTurnSweep } from '../../gateway/turn-sweep.ts'
 import { createDoorRig, type DoorRig } from '../support/door-rig.ts'
@@ -66,44 +65,6 @@ test('a wallet without money is refused before anything is written or submitted'
   })
   expect(rig.submitted.length).toBe(before)
   for (const table of ['turn', 'message', 'turn_key']) expect(await count(table, session.id)).toBe(0)
-})
-
-test('the last request of a minute passes, a replay takes nothing, the next is refused and writes nothing', async () => {
-  const person = await rig.signIn()
-  const session = await rig.openSession(person)
-  const key = `requests-per-minute|human:${person.principal.wallet}|chat.submit`
-  await useUp(rig.ledger, key, 599)
-  const first = await rig.post(person, session, { message: 'hello', key: 'k1' })
-  expect(first.signs).toEqual({ rateRemaining: 0 })
-  await useUp(rig.ledger, key, 700)
-  expect(await rig.post(person, session, { message: 'hello', key: 'k1' })).toMatchObject({
-    dedupe: 'joined',
-    signs: {},
-  })
-  const turns = await count('turn', session.id)
-  await expect(rig.post(person, session, { message: 'more' })).rejects.toMatchObject({
-    code: 'rate-limited',
-    retryAfterMs: expect.any(Number),
-    details: { meter: 'requests-per-minute', remaining: 0 },
-  })
-  expect(await count('turn', session.id)).toBe(turns)
-  expect((await recorded(person.principal.tenant)).at(-1)).toEqual({ status: 'refused', code: 'rate-limited' })
-})
-
-test('a person whose models used up their tokens opens no turn', async () => {
-  const person = await rig.signIn()
-  const session = await rig.openSession(person)
-  await useUp(rig.ledger, `tokens-per-minute|human:${person.principal.wallet}`, 5_100_000)
-  expect(await codeOf(rig.post(person, session, { message: 'hello' }))).toBe('rate-limited')
-})
-
-test('a turn that money refuses gives its request back', async () => {
-  const person = await rig.signIn({ funds: 0n })
-  const session = await rig.openSession(person)
-  const key = `requests-per-minute|human:${person.principal.wallet}|chat.submit`
-  for (let n = 0; n < 3; n += 1)
-    expect(await codeOf(rig.post(person, session, { message: 'hello' }))).toBe('insufficient-funds')
-  expect(await rig.ledger.query('SELECT used FROM quota_counter WHERE key = $1', [key])).toEqual([{ used: 0n }])
 })
 
 test('a revoked token opens no turn, even where this process has not heard of it', async () => {
