@@ -46,6 +46,11 @@ export function fenceOf(ref: StepRef): bigint {
   return BigInt(ref.try * 1_000_000 + ref.step * 1_000 + Math.min(Context.current().info.attempt, 999))
 }
 
+/** Fence of the last event of a try: above all of its attempts, below the next try's. */
+export function lastFenceOf(attempt: number): bigint {
+  return BigInt((attempt + 1) * 1_000_000 - 1)
+}
+
 /**
  * Streams the answer. What was metered and then cut, by our own signal or because the upstream broke, is an answer too:
  * its words are kept and its usage is billed. Throws what failed before it cost anything.

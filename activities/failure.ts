@@ -37,6 +37,7 @@ const verdicts: Record<ErrorCode, Verdict> = {
   'turn-not-accepted': 'final',
   'turn-cancelled': 'final',
   'idempotency-key-reused': 'final',
+  'idempotency-key-busy': 'retryable', // the other request ends
   'faucet-used': 'final',
   'model-unknown': 'final',
   'missing-secrets': 'final',
@@ -51,6 +52,7 @@ const verdicts: Record<ErrorCode, Verdict> = {
   'policy-limit': 'final',
   'money-stopped': 'final', // until an operator has looked
   'rate-limited': 'retryable',
+  'quota-exceeded': 'final', // until midnight UTC
   'upstream-timeout': 'retryable',
   'upstream-unavailable': 'retryable',
   'upstream-rate-limited': 'retryable',

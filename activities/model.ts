@@ -5,10 +5,11 @@ import { insertMessage, lockTurn, readMessage, readTranscript, stepBeginning } f
 import { GatewayError, invariant, isErrorCode } from '../domain/errors.ts'
 import { heartbeatMs, historyBytesMax, historyMessagesMax } from '../domain/limits.ts'
 import { modelReservation, plans, rowsOf, type ModelPrice } from '../domain/pricing.ts'
+import { errorOf } from '../gateway/answer.ts'
 import type { Call, EffectResult } from '../gateway/call.ts'
 import { stepMeta } from '../gateway/hold-meta.ts'
 import type { Recorder } from '../gateway/ports.ts'
-import { tokensOfRequest } from '../gateway/token-bound.ts'
+import { tokensExpected, tokensOfRequest } from '../gateway/token-bound.ts'
 import { Blocks, type Block, type ModelRequest } from '../schemas/model.ts'
 import { turnStreamId } from '../workflows/contract.ts'
 import { fenceOf, readAnswer, type Answered } from './answer.ts'
@@ -17,7 +18,7 @@ import type { ActivityDeps } from './deps.ts'
 import { toFailure } from './failure.ts'
 import { holdOfStep, type StepHold } from './model-hold.ts'
 import { messagesOf } from './transcript.ts'
-import { tryName, turnContext, type StepRef, type TurnContext } from './turn-context.ts'
+import { spanFacts, tryName, turnContext, type StepRef, type TurnContext } from './turn-context.ts'
 
 export type ToolCallRef = { readonly toolCallId: string; readonly position: number }
 export type ModelOutcome =
@@ -59,8 +60,7 @@ async function callModel(deps: ActivityDeps, ref: StepRef): Promise<ModelOutcome
     const order = { ref, facts, request, hold }
     if (context.info.attempt > 1) await announceRestart(deps, ref)
     const answer = await deps.pipeline.run(callOf(deps, order), (effect) => answerOnce(deps, { ...order, ...effect }))
-    if (answer.kind === 'held') throw new GatewayError('approval-required', answer.decision.reason)
-    if (answer.kind === 'refused') throw new GatewayError(answer.code, answer.reason)
+    if (answer.kind !== 'done') throw errorOf(answer)
     deps.crashPoint('model-after-record')
     return outcomeOf(answer.value.blocks)
   } finally {
@@ -122,7 +122,8 @@ type Order = {
 
 function callOf(deps: ActivityDeps, { ref, facts, request, hold }: Order): Call {
   const { turn, agent, principal, runtimeScopeId } = facts
-  const step = { turnId: ref.turnId, sessionId: turn.sessionId, step: ref.step, runtimeScopeId }
+  const { sessionIds } = principal
+  const step = { turnId: ref.turnId, sessionId: turn.sessionId, step: ref.step, runtimeScopeId, sessionIds }
   return {
     principal,
     session: { id: turn.sessionId, risk: 0 },
@@ -133,6 +134,7 @@ function callOf(deps: ActivityDeps, { ref, facts, request, hold }: Order): Call 
     effectKey: `${ref.turnId}:m${ref.step}`,
     attempt: Context.current().info.attempt,
     turn: ref,
+    tokens: tokensExpected(request),
     hold: {
       ...hold,
       revenue: 2,
@@ -149,7 +151,11 @@ type Answering = Order & { readonly attemptId: string; readonly signal: AbortSig
 
 async function answerOnce(deps: ActivityDeps, answering: Answering): Promise<EffectResult<Answered>> {
   const { ref, facts, hold } = answering
-  const about = { 'gatehouse.turn': ref.turnId, 'gatehouse.step': ref.step, 'gatehouse.model': facts.turn.model }
+  const about = {
+    ...spanFacts(facts.principal, ref),
+    'gatehouse.step': ref.step,
+    'gatehouse.model': facts.turn.model,
+  }
   const answered = await deps.tracing.span('upstream model', about, () => readAnswer(deps, answering))
   deps.crashPoint('model-before-record')
   const told = { value: answered, output: answered.blocks, usage: { ...answered.usage } }

@@ -28,7 +28,7 @@ import { chargeStep, totalsAfter } from './charge.ts'
 import type { ActivityDeps } from './deps.ts'
 import { toFailure, verdictOf } from './failure.ts'
 import type { ToolCallRef } from './model.ts'
-import { tryName, turnContext, type StepRef, type TurnContext } from './turn-context.ts'
+import { spanFacts, tryName, turnContext, type StepRef, type TurnContext } from './turn-context.ts'
 
 export type ToolActivities = ReturnType<typeof createToolActivities>
 
@@ -94,7 +94,7 @@ async function runTool(deps: ActivityDeps, asked: Asked, facts: TurnContext): Pr
     if (!repeatable && (await wasAttempted(deps.pool, effectKeyOf(asked.ref))))
       throw new GatewayError('tool-failed', 'Nobody knows whether this call happened; it is not repeated.')
     const answer = await deps.pipeline.run(callOf(deps, asked, { ...facts, tool }), (effect) =>
-      callOnce(deps, { asked, tool, ...effect }),
+      callOnce(deps, { asked, tool, about: spanFacts(facts.principal, asked.ref), ...effect }),
     )
     return answer.kind === 'done' ? answer.value : await recordRefusal(deps, asked, refusalOf(answer))
   } catch (error) {
@@ -103,11 +103,17 @@ async function runTool(deps: ActivityDeps, asked: Asked, facts: TurnContext): Pr
   }
 }
 
-type Calling = { readonly asked: Asked; readonly tool: KnownTool; readonly signal: AbortSignal }
+type Calling = {
+  readonly asked: Asked
+  readonly tool: KnownTool
+  readonly about: Readonly<Record<string, string>>
+  readonly signal: AbortSignal
+}
 
-async function callOnce(deps: ActivityDeps, { asked, tool, signal }: Calling): Promise<EffectResult<ToolOutcome>> {
+async function callOnce(deps: ActivityDeps, calling: Calling): Promise<EffectResult<ToolOutcome>> {
+  const { asked, tool, signal } = calling
   const order = { server: tool.server, tool: tool.name, args: asked.input, signal, timeoutMs: toolCallMs }
-  const about = { 'gatehouse.turn': asked.ref.turnId, 'gatehouse.tool': `${tool.server}/${tool.name}` }
+  const about = { ...calling.about, 'gatehouse.tool': `${tool.server}/${tool.name}` }
   const outcome = await deps.tracing.span('upstream tool', about, () => deps.tools.call(order))
   deps.crashPoint('tool-before-record')
   return { value: outcome, output: outcome.text, record: recordOutcome(deps, asked, outcome) }
@@ -173,7 +179,8 @@ function callOf(
 ): Call {
   const holdId = turnHoldId({ ...ref, n: 0 })
   const reference = `${tool.server}/${tool.name}`
-  const step = { turnId: ref.turnId, sessionId: turn.sessionId, step: ref.step, runtimeScopeId }
+  const { sessionIds } = principal
+  const step = { turnId: ref.turnId, sessionId: turn.sessionId, step: ref.step, runtimeScopeId, sessionIds }
   return {
     principal,
     session: { id: turn.sessionId, risk: 0 },

@@ -49,3 +49,9 @@ async function confined(
 
 /** Ledger entries of one try share this name. */
 export const tryName = (ref: { readonly turnId: string; readonly try: number }): string => `${ref.turnId}:${ref.try}`
+
+/** What the spans of a step's upstream calls say: the turn, and the session tree above it. */
+export function spanFacts({ sessionIds }: Principal, { turnId }: { readonly turnId: string }): Record<string, string> {
+  const ids = Object.entries(sessionIds).map(([name, id]) => [`gatehouse.${name}`, id] as const)
+  return { 'gatehouse.turn': turnId, ...Object.fromEntries(ids) }
+}

@@ -16,6 +16,7 @@ import { isErrorCode, type ErrorCode } from '../domain/errors.ts'
 import { formatUsd, micros } from '../domain/money.ts'
 import { ModelUsage } from '../schemas/model.ts'
 import { turnStreamId } from '../workflows/contract.ts'
+import { lastFenceOf } from './answer.ts'
 import { chargeModel } from './charge.ts'
 import type { ActivityDeps } from './deps.ts'
 import { toFailure } from './failure.ts'
@@ -98,8 +99,9 @@ async function conclude(
   const seconds = (Date.now() - concluded.turn.createdAt.getTime()) / 1000
   if (concluded.ended) deps.events.turnEnded({ ...ref, outcome: reason, seconds })
   const streamId = turnStreamId(ref.turnId)
-  await deps.bus.append({ streamId, kind: status === 'done' ? 'turn_completed' : 'turn_failed', body })
-  await deps.bus.close(streamId)
+  const fence = lastFenceOf(ref.try) // a next try may have begun since the rows were written
+  await deps.bus.append({ streamId, kind: status === 'done' ? 'turn_completed' : 'turn_failed', body, fence })
+  await deps.bus.close(streamId, fence)
 }
 
 type Open = { readonly hold: { readonly id: string; readonly step: number }; readonly turn: TurnFacts | undefined }

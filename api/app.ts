@@ -7,11 +7,13 @@ import { bodyBytesMax } from '../domain/limits.ts'
 import { permits } from '../domain/permission.ts'
 import type { Principal } from '../domain/principal.ts'
 import type { Credentials } from '../gateway/authenticate.ts'
+import type { Idempotency } from '../gateway/idempotency.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
-import { readJsonBody } from './body.ts'
+import { hasBody, readJsonBody } from './body.ts'
 import { callerOf, checkDoor, idsOf, type DoorFacts, type RequestIds } from './context.ts'
 import { readCookie, sessionCookie } from './cookies.ts'
+import { underKey } from './idempotency.ts'
 import { present } from './presenters.ts'
 import { checkRoutes, type Family, type Reply, type Route } from './route.ts'
 
@@ -20,6 +22,8 @@ export type AppDeps = {
   readonly door: DoorFacts
   /** Throws a `credential-…` GatewayError for anything but a good credential. */
   readonly authenticate: (credentials: Credentials) => Promise<Principal>
+  /** Keeps replies of mutating routes under the callers' keys. */
+  readonly idempotency: Idempotency
   /** Development and tests check replies against their schema. */
   readonly checkReplies: boolean
   /** Runs the request inside a span; the identity when tracing is off. */
@@ -67,7 +71,7 @@ type Serving = Exchange & {
 // All routes of one path: the method picks one; another method is 405 and never executed.
 async function servePath(deps: AppDeps, routes: readonly Route[], { request, response }: Exchange): Promise<void> {
   const method = request.method.toLowerCase()
-  const route = routes.find((candidate) => candidate.method === method)
+  const route = routes.find((candidate) => methodsOf(candidate).includes(method))
   const cors = routes.some((candidate) => candidate.cors === 'temporal-ui')
   const family = route?.family ?? routes[0]?.family ?? 'wallet'
   const serving: Serving = {
@@ -82,11 +86,16 @@ async function servePath(deps: AppDeps, routes: readonly Route[], { request, res
   await serve(serving, async (ids) => {
     if (cors && method === 'options') return preflight(request)
     if (!route) {
-      response.setHeader('allow', routes.map((each) => each.method.toUpperCase()).join(', '))
+      response.setHeader('allow', routes.flatMap(methodsOf).join(', ').toUpperCase())
       throw new GatewayError('method-not-allowed', 'The method is not allowed here.')
     }
     return handle(deps, { route, request, response, ids })
   })
+}
+
+// RFC 9110 §9.3.2: HEAD is GET without the content, which Node leaves out by itself.
+function methodsOf({ method, once }: Route): readonly string[] {
+  return method === 'get' && once !== true ? ['get', 'head'] : [method]
 }
 
 function preflight(request: Request): Reply {
@@ -110,20 +119,14 @@ async function handle(
   const params = parse(route.params, request.params, 'parameter')
   const query = parse(route.query, request.query, 'query')
   const bytesMax = route.bodyBytesMax ?? bodyBytesMax
-  const raw = route.body ? await readJsonBody(request, bytesMax) : undefined
-  const body = parse(route.body, raw ?? (route.body ? {} : undefined), 'body')
+  // Read where nothing is wanted of it as well: what a client sends is bounded and JSON on every mutating route.
+  const raw = route.method === 'get' ? undefined : await readJsonBody(request, bytesMax)
+  const body = parse(route.body, raw === undefined ? {} : raw, 'body')
   const left = new AbortController()
   response.once('close', () => left.abort())
-  const reply = await route.handle({
-    params,
-    query,
-    body,
-    request,
-    ids,
-    caller: callerOf(request, deps.door),
-    left: left.signal,
-    principal,
-  })
+  const caller = callerOf(request, deps.door)
+  const input = { params, query, body, request, ids, caller, left: left.signal, principal }
+  const reply = await underKey(deps.idempotency, { route, request, principal, caller, raw }, () => route.handle(input))
   if (deps.checkReplies && 'status' in reply) checkReply(route, reply.status, reply.body)
   return reply
 }
@@ -176,7 +179,7 @@ function parse(schema: z.ZodType | undefined, value: unknown, where: string): un
 function checkReply(route: Route, status: number, body: unknown): void {
   const schema = route.responses[status]
   if (schema === undefined) throw new Error(`${route.method} ${route.path} answered the undeclared status ${status}.`)
-  if (schema === null || schema === 'events' || schema === 'text') return
+  if (schema === null || typeof schema === 'string') return
   const checked = schema.safeParse(JSON.parse(JSON.stringify(body)))
   if (!checked.success)
     throw new Error(`${route.method} ${route.path} answered outside its schema: ${checked.error.message}`)
@@ -196,8 +199,8 @@ async function serve(serving: Serving, work: (ids: RequestIds) => Promise<Reply>
     checkDoor(request, deps.door, serving.cors)
     if (serving.cors) allowTemporalUi(deps.door, response)
     const reply = await deps.trace(serving.label ?? 'unknown route', ids, async () => work(ids))
-    if ('stream' in reply) await reply.stream(response)
-    else send(response, reply)
+    if ('stream' in reply) await (request.method === 'HEAD' ? headOfStream(response) : reply.stream(response))
+    else send(serving, reply)
   } catch (thrown) {
     refuse(serving, thrown, ids)
   } finally {
@@ -216,7 +219,13 @@ function allowTemporalUi(door: DoorFacts, response: Response): void {
   response.setHeader('vary', 'origin')
 }
 
-function send(response: Response, reply: Extract<Reply, { status: number }>): void {
+// Nothing is followed for somebody who will not read.
+async function headOfStream(response: Response): Promise<void> {
+  response.status(200).setHeader('content-type', 'text/event-stream; charset=utf-8').end()
+}
+
+function send({ request, response }: Exchange, reply: Extract<Reply, { status: number }>): void {
+  if (!request.complete && hasBody(request)) response.setHeader('connection', 'close') // it is not read
   response.status(reply.status)
   for (const [name, value] of Object.entries(reply.headers ?? {})) response.setHeader(name, value)
   if (reply.body === undefined) response.end()

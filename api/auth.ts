@@ -2,15 +2,11 @@
 import { randomBytes } from 'node:crypto'
 import type { Request } from 'express'
 import { parseAddress } from '../crypto/address.ts'
-import { readEpoch, sessionOfToken } from '../db/identity.ts'
 import type { Pool } from '../db/pool.ts'
-import { revokeScopes } from '../db/revocation.ts'
-import { GatewayError } from '../domain/errors.ts'
 import { challengeSecondsMax } from '../domain/limits.ts'
-import type { Principal } from '../domain/principal.ts'
-import { scopeName } from '../domain/revocation.ts'
 import type { Issued, Login } from '../gateway/login.ts'
-import { limitSignIn } from '../gateway/rate-limit.ts'
+import { limitCaller, limitRevoking } from '../gateway/rate-limit.ts'
+import { revokeOwn } from '../gateway/revocation.ts'
 import type { SigningKeys } from '../gateway/signing-keys.ts'
 import * as shapes from '../schemas/auth.ts'
 import type { Events } from '../telemetry/events.ts'
@@ -49,7 +45,7 @@ function challengeRoutes(deps: AuthDeps, prefix: string): Route[] {
       responses: { 200: shapes.Challenge },
       async handle({ query, request, caller }) {
         const address = query.walletAddress === undefined ? undefined : parseAddress(query.walletAddress)
-        await limitSignIn(deps.pool, { remoteAddress: caller, wallet: address })
+        await limitCaller(deps.pool, caller)
         const browser = browserOf(request)
         const body = await deps.login.challenge({ address, browser })
         const headers = browser === undefined ? {} : { 'set-cookie': bindBrowser(browser) }
@@ -62,11 +58,12 @@ function challengeRoutes(deps: AuthDeps, prefix: string): Route[] {
       family: 'wallet',
       summary: 'The signed challenge for a session token of 24 hours.',
       guard,
+      answersSecret: true,
       body: shapes.VerifyRequest,
       responses: { 200: shapes.VerifyReply },
       async handle({ body, request, caller }) {
         const address = parseAddress(body.walletAddress)
-        await limitSignIn(deps.pool, { remoteAddress: caller, wallet: address })
+        await limitCaller(deps.pool, caller)
         const browser = readCookie(request, challengeCookie)
         return issued(await deps.login.verify({ ...body, address, browser }))
       },
@@ -97,7 +94,7 @@ function tokenRoutes(deps: AuthDeps, prefix: string): Route[] {
       responses: { 200: shapes.TokenMessage },
       async handle({ query: { walletAddress, ...query }, caller }) {
         const address = parseAddress(walletAddress)
-        await limitSignIn(deps.pool, { remoteAddress: caller, wallet: address })
+        await limitCaller(deps.pool, caller)
         const message = await deps.login.tokenMessage({ ...query, serverId: query.serverId, address })
         return { status: 200, body: { message } }
       },
@@ -108,11 +105,12 @@ function tokenRoutes(deps: AuthDeps, prefix: string): Route[] {
       family: 'wallet',
       summary: 'The signed statement as a wallet token that verifies without storage.',
       guard,
+      answersSecret: true,
       body: shapes.CreateTokenRequest,
       responses: { 200: shapes.VerifyReply },
       async handle({ body: { walletAddress, ...body }, caller }) {
         const address = parseAddress(walletAddress)
-        await limitSignIn(deps.pool, { remoteAddress: caller, wallet: address })
+        await limitCaller(deps.pool, caller)
         return issued(await deps.login.createToken({ ...body, serverId: body.serverId, address }))
       },
     }),
@@ -134,26 +132,16 @@ function revokeRoute(deps: AuthDeps): Route {
     body: shapes.RevokeRequest,
     cookie: true,
     responses: { 200: shapes.RevokeReply },
-    async handle({ body, principal, caller }) {
-      const { wallet } = principal
-      await limitSignIn(deps.pool, { remoteAddress: caller, wallet })
-      const scopes = 'all' in body ? [scopeName('wallet', wallet)] : await scopesOf(deps, principal, body.tokenId)
-      const seq = await revokeScopes(deps.pool, { scopes, reason: 'revoked by its owner', by: wallet })
+    async handle({ body, principal, ids }) {
+      await limitRevoking(deps.pool, principal.sessionIds.usid)
+      const tokenId = 'all' in body ? undefined : body.tokenId
+      const { scopes, seq, epoch } = await revokeOwn(deps.pool, { principal, tokenId, span: ids })
       await deps.refreshEpochs()
       deps.events.scopesRevoked({ scopes, seq })
-      const revoked = 'all' in body ? 'all' : body.tokenId
-      const epoch = await readEpoch(deps.pool, scopes[0] ?? '')
+      const revoked = tokenId ?? 'all'
       return { status: 200, headers: { 'set-cookie': clearCookie(sessionCookie) }, body: { revoked, epoch } }
     },
   })
-}
-
-// The token and its session: a wallet token can be spelled anew with another id, its session stays the same.
-async function scopesOf({ pool }: AuthDeps, principal: Principal, tokenId: string): Promise<string[]> {
-  const { walletId, sessionIds } = principal
-  const sid = tokenId === principal.tokenId ? sessionIds.usid : await sessionOfToken(pool, { tokenId, walletId })
-  if (sid === undefined) throw new GatewayError('not-found', 'There is no such token of yours.')
-  return [scopeName('token', tokenId), scopeName('session', sid)]
 }
 
 function keySetRoute(deps: AuthDeps): Route {

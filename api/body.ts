@@ -7,8 +7,7 @@ import { jsonDepthMax } from '../domain/limits.ts'
 /** The parsed body, or undefined when the request has none. */
 export async function readJsonBody(request: IncomingMessage, bytesMax: number): Promise<unknown> {
   const declared = request.headers['content-length']
-  const hasBody = request.headers['transfer-encoding'] !== undefined || (declared !== undefined && declared !== '0')
-  if (!hasBody) return undefined
+  if (!hasBody(request)) return undefined
   const type = (request.headers['content-type'] ?? '').split(';')[0]?.trim().toLowerCase()
   if (type !== 'application/json')
     throw new GatewayError('content-type-unsupported', 'The body must be application/json.')
@@ -18,6 +17,12 @@ export async function readJsonBody(request: IncomingMessage, bytesMax: number): 
   if (declared !== undefined && Number(declared) > bytesMax) throw tooLarge(bytesMax)
   const bytes = await readBytes(request, bytesMax)
   return parseJson(bytes)
+}
+
+/** Whether the request says that it has a body (RFC 9112 §6.3). */
+export function hasBody({ headers }: IncomingMessage): boolean {
+  const declared = headers['content-length']
+  return headers['transfer-encoding'] !== undefined || (declared !== undefined && declared !== '0')
 }
 
 async function readBytes(request: IncomingMessage, bytesMax: number): Promise<Buffer> {

@@ -14,10 +14,12 @@ import { scopeOfRequest } from '../gateway/runtime-scopes.ts'
 import { ownSession } from '../gateway/sessions.ts'
 import { openTurn, type OpenedTurn, type TurnDoorDeps } from '../gateway/turn-door.ts'
 import { viewTurn } from '../gateway/turn-view.ts'
-import { AfterSeq, CancelAccepted, ChatRequest, IdempotencyKey, StreamQuery, TurnParams } from '../schemas/chat.ts'
+import { AfterSeq, CancelAccepted, ChatRequest, StreamQuery, TurnParams } from '../schemas/chat.ts'
 import { ScopeQuery } from '../schemas/runtime-scope.ts'
 import { SessionParams } from '../schemas/session.ts'
 import type { Events } from '../telemetry/events.ts'
+import { meterHeaders } from './meter-headers.ts'
+import { keyHeaders, keyOf } from './idempotency.ts'
 import { route, type Route } from './route.ts'
 import { openEvents, type EventSocket } from './sse.ts'
 
@@ -47,7 +49,8 @@ function postRoute(deps: ChatRoutesDeps, viewers: Viewers): Route {
     owns: ['sid'],
     body: ChatRequest,
     bodyBytesMax: chatBodyBytesMax,
-    headers: { 'Idempotency-Key': IdempotencyKey, 'X-Idempotency-Key': IdempotencyKey },
+    idempotency: 'own',
+    headers: keyHeaders,
     responses: { 200: 'events' },
     async handle({ params, query, body, principal, request, left }) {
       const idempotencyKey = keyOf(request)
@@ -58,7 +61,7 @@ function postRoute(deps: ChatRoutesDeps, viewers: Viewers): Route {
       const runtimeScopeId = await scopeOfRequest(deps.pool, principal, scopeId)
       const order = { principal, agent, session, content, model: body.model, idempotencyKey, runtimeScopeId }
       const turn = await openTurn(deps, order)
-      const headers = { 'x-turn-id': turn.turnId, 'x-dedupe': dedupeWords[turn.dedupe] }
+      const headers = { 'x-turn-id': turn.turnId, 'x-dedupe': dedupeWords[turn.dedupe], ...meterHeaders(turn.signs) }
       const view = { sessionId: session.id, turnId: turn.turnId, after: 0n, principal, left, headers, posted: turn }
       return {
         stream: (response) => viewers.during(turn.turnId, () => stream(deps, response, view)),
@@ -166,15 +169,6 @@ async function pump(deps: ChatRoutesDeps, socket: EventSocket, streaming: Stream
 }
 
 const status = (id: bigint | null, data: Readonly<Record<string, string>>) => ({ id, type: 'status', data })
-
-function keyOf(request: Request): string | undefined {
-  const given = ['idempotency-key', 'x-idempotency-key'].flatMap((name) => request.headers[name] ?? [])
-  const [key] = given
-  if (key === undefined) return undefined
-  if (given.some((other) => other !== key)) throw invalid('Two different idempotency keys were given.')
-  if (!IdempotencyKey.safeParse(key).success) throw invalid('The idempotency key is not valid.')
-  return key
-}
 
 // The header and its alias name one scope.
 function scopeNameOf(request: Request, alias: string | undefined): string | undefined {

@@ -3,6 +3,7 @@ import { payloadFromJson, payloadToJson, type createPayloadCodec, type JsonPaylo
 import { GatewayError } from '../domain/errors.ts'
 import { codecBodyBytesMax } from '../domain/limits.ts'
 import type { Principal } from '../domain/principal.ts'
+import { errorOf } from '../gateway/answer.ts'
 import type { Pipeline } from '../gateway/call.ts'
 import { Payloads } from '../schemas/codec.ts'
 import { route, type Route } from './route.ts'
@@ -30,6 +31,7 @@ function codecRoute(deps: CodecRoutesDeps, operation: Operation, summary: string
     guard: { kind: 'operator', permission: 'admin:codec' },
     cors: 'temporal-ui',
     cookie: true,
+    idempotency: 'none',
     body: Payloads,
     bodyBytesMax: codecBodyBytesMax,
     responses: { 200: Payloads },
@@ -61,8 +63,7 @@ async function admit(
     effectKey: `codec:${requestId}`,
     attempt: 1,
   })
-  if (answer.kind === 'held') throw new GatewayError('approval-required', answer.decision.reason)
-  if (answer.kind === 'refused') throw new GatewayError(answer.code, answer.reason)
+  if (answer.kind !== 'done') throw errorOf(answer)
 }
 
 async function run(

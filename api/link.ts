@@ -3,7 +3,7 @@ import type { Request } from 'express'
 import type { Pool } from '../db/pool.ts'
 import { GatewayError } from '../domain/errors.ts'
 import { linkSecondsMax } from '../domain/limits.ts'
-import { limitSignIn } from '../gateway/rate-limit.ts'
+import { limitCaller, limitWallet } from '../gateway/rate-limit.ts'
 import type { SignInLinks } from '../gateway/sign-in-link.ts'
 import type { Clock } from '../gateway/ports.ts'
 import { LinkParams, LinkReply } from '../schemas/auth.ts'
@@ -32,11 +32,11 @@ function openRoute({ pool, publicUrl }: LinkDeps, links: SignInLinks): Route {
     family: 'wallet',
     summary: 'A one-time address that signs a browser in (development).',
     guard: { kind: 'wallet', permission: '*:*' },
+    answersSecret: true,
     responses: { 200: LinkReply },
     async handle({ principal, caller }) {
       onlyLoopback(caller)
-      const { wallet } = principal
-      await limitSignIn(pool, { remoteAddress: caller, wallet })
+      await limitWallet(pool, principal.wallet)
       const url = `${publicUrl}/auth/link/${await links.open(principal)}`
       return { status: 200, body: { url, expiresIn: linkSecondsMax } }
     },
@@ -49,13 +49,14 @@ function useRoute({ pool, clock, temporalUiUrl }: LinkDeps, links: SignInLinks):
     path: '/auth/link/:code',
     family: 'wallet',
     summary: 'Signs the browser in, once.',
+    once: true,
     guard: { kind: 'public', because: 'The code is the credential.' },
     params: LinkParams,
     responses: { 302: null },
     async handle({ params, request, caller }) {
       onlyLoopback(caller)
       onlyTyped(request)
-      await limitSignIn(pool, { remoteAddress: caller, wallet: undefined })
+      await limitCaller(pool, caller)
       const { token, expiresAt, isOperator } = await links.use(params.code)
       const seconds = Math.floor((expiresAt.getTime() - clock().getTime()) / 1000)
       const location = isOperator ? (temporalUiUrl ?? '/') : '/'

@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { errorCodes } from '../domain/errors.ts'
 import { EdgeError, Problem, WalletError } from '../schemas/problem.ts'
 import { sessionCookie } from './cookies.ts'
+import { keepsReplies, keyHeaders } from './idempotency.ts'
 import type { Family, Route } from './route.ts'
 
 type Json = Readonly<Record<string, unknown>>
@@ -75,6 +76,7 @@ function responseOf(schema: Route['responses'][number]): Json {
   if (schema === null || schema === undefined) return { description: 'No body.' }
   const text = { schema: { type: 'string' } }
   if (schema === 'events') return { description: 'Server-sent events.', content: { 'text/event-stream': text } }
+  if (schema === 'ndjson') return { description: 'Lines of JSON.', content: { 'application/x-ndjson': text } }
   if (schema === 'text') return { description: 'Text.', content: { 'text/plain': text } }
   return { description: 'Success.', content: jsonOf(schemaOf(schema, 'output')) }
 }
@@ -91,7 +93,8 @@ function parametersOf(route: Route, where: 'path' | 'query'): Json[] {
   }))
 }
 
-function headersOf({ headers = {} }: Route): Json[] {
+function headersOf(route: Route): Json[] {
+  const headers = { ...(keepsReplies(route) ? keyHeaders : {}), ...route.headers }
   return Object.entries(headers).map(([name, schema]) => ({
     name,
     in: 'header',

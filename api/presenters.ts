@@ -2,6 +2,8 @@
 // causes.
 import { databaseFault } from '../db/fault.ts'
 import { GatewayError, toError, type ErrorCode, type ErrorDetails } from '../domain/errors.ts'
+import type { MeterSigns } from '../gateway/meters.ts'
+import { meterHeaders } from './meter-headers.ts'
 import { hidesReason, problemOf } from './problem.ts'
 import type { Family } from './route.ts'
 
@@ -28,6 +30,7 @@ export function present(family: Family, thrown: unknown, requestId: string): Pre
     retryAfterMs === undefined ? problem.retryAfterSeconds : Math.max(1, Math.ceil(retryAfterMs / 1000))
   if (retryAfter !== undefined && (problem.status === 429 || problem.status === 503))
     headers['retry-after'] = String(retryAfter)
+  Object.assign(headers, meterHeaders(signsOfError(code, details)))
   if (problem.status === 401) headers['www-authenticate'] = 'Bearer'
   const bodies: Record<Family, () => unknown> = {
     wallet: () => ({ error: problem.wire, code: problem.wire, message, ...details }),
@@ -45,6 +48,12 @@ export function present(family: Family, thrown: unknown, requestId: string): Pre
   }
   if (family === 'control') headers['content-type'] = 'application/problem+json'
   return { status: problem.status, headers, body: bodies[family](), error, code }
+}
+
+// A refusal by a rate or quota says what it would have said had it passed.
+function signsOfError(code: ErrorCode, { remaining, resetAt }: ErrorDetails): MeterSigns {
+  if (typeof remaining !== 'number' || typeof resetAt !== 'string') return {}
+  return code === 'quota-exceeded' ? { quotaRemaining: remaining, quotaResetAt: resetAt } : { rateRemaining: remaining }
 }
 
 function allowed(details: ErrorDetails, names: readonly string[]): ErrorDetails {

@@ -116,6 +116,11 @@ export const problems = {
     title: 'The key belongs to another request.',
     wire: 'IDEMPOTENCY_KEY_REUSED',
   },
+  'idempotency-key-busy': {
+    status: 409,
+    title: 'The request with this key still runs.',
+    wire: 'IDEMPOTENCY_KEY_BUSY',
+  },
   'faucet-used': { status: 409, title: 'This wallet has had its play money.', wire: 'FAUCET_USED' },
   'model-unknown': { status: 400, title: 'The model is not known here.', wire: 'UNKNOWN_MODEL', details: ['model'] },
   'missing-secrets': { status: 400, title: 'A key is missing.', wire: 'missing_secrets', details: ['needsUnlock'] },
@@ -156,7 +161,20 @@ export const problems = {
     wire: 'MONEY_STOPPED',
     retryAfterSeconds: 60,
   },
-  'rate-limited': { status: 429, title: 'Too many requests.', wire: 'RATE_LIMITED', retryAfterSeconds: 1 },
+  'rate-limited': {
+    status: 429,
+    title: 'Too many requests.',
+    wire: 'RATE_LIMITED',
+    retryAfterSeconds: 1,
+    details: ['meter', 'remaining', 'resetAt'],
+  },
+  'quota-exceeded': {
+    status: 429,
+    title: 'The quota of this day is used up.',
+    wire: 'QUOTA_EXCEEDED',
+    retryAfterSeconds: 60,
+    details: ['meter', 'remaining', 'resetAt'],
+  },
   'upstream-timeout': { status: 504, title: 'The upstream did not answer in time.', wire: 'UPSTREAM_TIMEOUT' },
   'upstream-unavailable': { status: 502, title: 'The upstream is not available.', wire: 'UPSTREAM_UNAVAILABLE' },
   'upstream-rate-limited': {

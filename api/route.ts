@@ -52,12 +52,19 @@ export type RouteSpec<G extends Guard, P extends z.ZodType, Q extends z.ZodType,
   readonly headers?: Readonly<Record<string, z.ZodType>>
   /** Bound of the body; the family default is `bodyBytesMax`. */
   readonly bodyBytesMax?: number
-  /** Success statuses with the schema of their body; `null` for none, `'events'` for server-sent events. */
-  readonly responses: Readonly<Record<number, z.ZodType | null | 'events' | 'text'>>
+  /** Success statuses with the schema of their body; `null` for none, `'events'` and `'ndjson'` for streams. */
+  readonly responses: Readonly<Record<number, z.ZodType | null | 'events' | 'ndjson' | 'text'>>
   /** The Temporal UI's page may call it, with its cookie (CORS with credentials). */
   readonly cors?: 'temporal-ui'
   /** The credential may come as the dashboard's cookie. */
   readonly cookie?: true
+  /** A GET that changes something: it has no HEAD beside it, which must be safe (RFC 9110 §9.2.1). */
+  readonly once?: true
+  /** Without it a mutating route keeps its replies under `Idempotency-Key`. `own`: the route obeys the key itself;
+   * `none`: it changes nothing, so that the same request again is the same answer anyway. */
+  readonly idempotency?: 'own' | 'none'
+  /** The reply is a credential. */
+  readonly answersSecret?: true
   /** Parameters that name an object of a wallet; the isolation test walks over them. */
   readonly owns?: readonly string[]
   readonly handle: (

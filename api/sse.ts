@@ -75,7 +75,8 @@ export function frameOf({ id, type, data }: WireEvent): string {
   return `${id === null ? '' : `id: ${id}\n`}data: ${JSON.stringify({ type, data })}\n\n`
 }
 
-function drained(response: ServerResponse, timeoutMs: number): Promise<boolean> {
+/** Whether the reader took what was written within the time; false when it is gone. */
+export function drained(response: ServerResponse, timeoutMs: number): Promise<boolean> {
   return new Promise((resolve) => {
     const settle = (isDrained: boolean) => {
       clearTimeout(timer)

@@ -7,6 +7,15 @@ export type PrivateFile = {
   readonly exposed: boolean
 }
 
+export type Output = {
+  /** Resolves when more may be written. */
+  readonly write: (text: string) => Promise<void>
+  /** Ends it; a file gets its name only now. */
+  readonly close: () => Promise<void>
+  /** Leaves nothing behind. */
+  readonly abandon: () => Promise<void>
+}
+
 export type CliDeps = {
   readonly out: (text: string) => void
   readonly err: (text: string) => void
@@ -20,10 +29,16 @@ export type CliDeps = {
   readonly version: string
   /** A path as it is found from any folder. */
   readonly absolute: (path: string) => string
-  /** Undefined when the file does not exist. */
+  /** Undefined when the file does not exist. Throws FileError, as everything here that touches files. */
   readonly readFile: (path: string) => Promise<PrivateFile | undefined>
   /** Replaces the file in one step, readable by its owner alone; makes its folders. */
   readonly writePrivateFile: (path: string, text: string) => Promise<void>
+  /** Runs `work` while no other command of this person does the same. */
+  readonly alone: <T>(work: () => Promise<T>) => Promise<T>
+  /** A file as it is read, in bounded memory; undefined when it does not exist. */
+  readonly readBytes: (path: string) => Promise<AsyncIterable<Uint8Array> | undefined>
+  /** A file readable by its owner alone, or with undefined the output of the command. */
+  readonly openOutput: (path: string | undefined) => Promise<Output>
   readonly signerFromKey: (key: `0x${string}`) => Signer
   readonly newKey: () => `0x${string}`
   /** Whether a person looks at `out`: colours. */

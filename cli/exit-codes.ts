@@ -11,6 +11,8 @@ export const exitCodes = {
   funds: 6,
   rate: 7,
   server: 8,
+  file: 9,
+  broken: 10,
   cancelled: 130,
 } as const
 
@@ -30,6 +32,28 @@ export class NotSignedInError extends Error {
   }
 }
 
+const faults: Readonly<Record<string, string>> = {
+  EISDIR: 'is a folder',
+  ENOTDIR: 'lies below something that is no folder',
+  EACCES: 'is closed to you',
+  EPERM: 'is closed to you',
+  EROFS: 'lies on a disk that is read-only',
+  ENOSPC: 'does not fit on the disk',
+  ELOOP: 'is a link to itself',
+  ENAMETOOLONG: 'has too long a name',
+  EBUSY: 'is held by another command',
+  EFBIG: 'is too large',
+  EBADMSG: 'does not hold what it should; remove it and sign in again',
+}
+
+/** A file of this machine that cannot be used, by the system's own word for why. */
+export class FileError extends Error {
+  constructor(path: string, code: string | undefined, cause?: unknown) {
+    super(`${path} ${faults[code ?? ''] ?? `cannot be used (${code ?? 'unknown fault'})`}.`, { cause })
+    this.name = 'FileError'
+  }
+}
+
 const byStatus: Readonly<Record<number, number>> = {
   400: exitCodes.usage,
   401: exitCodes.notSignedIn,
@@ -46,9 +70,11 @@ const byStatus: Readonly<Record<number, number>> = {
 export function exitCodeOf(error: unknown): number {
   if (error instanceof UsageError) return exitCodes.usage
   if (error instanceof NotSignedInError) return exitCodes.notSignedIn
+  if (error instanceof FileError) return exitCodes.file
   if (!(error instanceof GatehouseError)) return exitCodes.unexpected
   if (error.code === 'REPLY_INVALID') return exitCodes.unexpected
-  if (error.code === 'DOMAIN_MISMATCH') return exitCodes.refused
+  if (error.code === 'DOMAIN_MISMATCH' || error.code === 'STATEMENT_MISMATCH') return exitCodes.refused
+  if (error.code === 'SINK_FAILED' || error.code === 'SINK_REFUSED') return exitCodes.server // its 401 is not ours
   if (error.status === 0 || error.status >= 500) return exitCodes.server
   return byStatus[error.status] ?? exitCodes.unexpected
 }

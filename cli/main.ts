@@ -1,11 +1,12 @@
 // The command line: finds the command, and turns whatever goes wrong into one sentence, a hint and an exit code.
 import { formatMicros, GatehouseError } from '../sdk/client.ts'
 import { agents } from './agents.ts'
+import { audit } from './audit.ts'
 import { auth } from './auth.ts'
 import { budget } from './budget.ts'
 import { chat } from './chat.ts'
 import type { CliDeps, Command } from './deps.ts'
-import { exitCodeOf, exitCodes, NotSignedInError, UsageError } from './exit-codes.ts'
+import { exitCodeOf, exitCodes, FileError, NotSignedInError, UsageError } from './exit-codes.ts'
 import { link } from './link.ts'
 import { login } from './login.ts'
 import { printNote } from './output.ts'
@@ -25,6 +26,7 @@ const commands: Readonly<Record<string, Command>> = {
   budget,
   scope,
   policy,
+  audit,
   status,
   link,
 }
@@ -97,6 +99,7 @@ function publicFacts({ code, status, requestId, retryAfterSeconds, details }: Ga
 
 function wordOf(error: unknown): string {
   if (error instanceof UsageError) return 'USAGE'
+  if (error instanceof FileError) return 'FILE'
   return error instanceof NotSignedInError ? 'NOT_SIGNED_IN' : 'UNEXPECTED'
 }
 

@@ -4,7 +4,7 @@ import { StoredCredentials, type StoredCredential } from '../schemas/credential.
 import { RunFile } from '../schemas/run-file.ts'
 import { createClient, type Client } from '../sdk/client.ts'
 import type { CliDeps } from './deps.ts'
-import { NotSignedInError, UsageError } from './exit-codes.ts'
+import { FileError, NotSignedInError, UsageError } from './exit-codes.ts'
 
 const defaultUrl = 'http://127.0.0.1:4300'
 
@@ -43,9 +43,11 @@ export async function readStored(deps: CliDeps, url: string): Promise<StoredCred
 
 /** Remembers, or with undefined forgets, the credential of an address. */
 export async function writeStored(deps: CliDeps, url: string, stored: StoredCredential | undefined): Promise<void> {
-  const { [url]: _old, ...others } = await readAll(deps)
-  const all = stored === undefined ? others : { ...others, [url]: stored }
-  await deps.writePrivateFile(credentialsFile(deps), `${JSON.stringify(all, null, 2)}\n`)
+  await deps.alone(async () => {
+    const { [url]: _old, ...others } = await readAll(deps)
+    const all = stored === undefined ? others : { ...others, [url]: stored }
+    await deps.writePrivateFile(credentialsFile(deps), `${JSON.stringify(all, null, 2)}\n`)
+  })
 }
 
 const credentialsFile = (deps: CliDeps) => `${deps.home}/credentials.json`
@@ -55,7 +57,7 @@ async function readAll(deps: CliDeps): Promise<StoredCredentials> {
   if (file === undefined) return {}
   const parsed = StoredCredentials.safeParse(jsonOf(file.text))
   if (parsed.success) return parsed.data
-  throw new Error(`${credentialsFile(deps)} cannot be read. Remove it and sign in again.`)
+  throw new FileError(credentialsFile(deps), 'EBADMSG')
 }
 
 function jsonOf(text: string): unknown {

@@ -41,14 +41,15 @@ export const Environment = z.object({
     roles.join(','),
   ),
   GATEHOUSE_PUBLIC_URL: optional(url(['http:', 'https:'])),
-  GATEHOUSE_PROXIES: withDefault(
+  GATEHOUSE_PROXIES: optional(
     z
       .string()
       .regex(/^[0-8]$/, 'must be a number from 0 to 8')
       .transform(Number),
-    '0',
   ),
+  GATEHOUSE_QUOTAS: withDefault(z.enum(['postgres', 'memory']), 'postgres'),
   GATEHOUSE_MASTER_KEY: optional(z.string().regex(/^[0-9a-f]{64}$/i, 'must be 64 hexadecimal digits (32 bytes)')),
+  GATEHOUSE_AUDIT_PAYLOADS: withDefault(z.enum(['off', 'on']), 'off'),
   GATEHOUSE_MODEL_URL: optional(url(['http:', 'https:'])),
   GATEHOUSE_TOOLS_URL: optional(url(['http:', 'https:'])),
   DATABASE_URL: optional(postgresUrl),
@@ -68,6 +69,8 @@ export type Config = {
   readonly publicUrl: string | undefined
   /** Reverse proxies in front, each of which appends to X-Forwarded-For. */
   readonly proxies: number
+  /** Where rates and quotas are counted: for all replicas, or by each process for itself. */
+  readonly quotas: 'postgres' | 'memory'
   readonly stateDir: string
   readonly roles: readonly Role[]
   readonly temporal: {
@@ -83,6 +86,8 @@ export type Config = {
   }
   /** URL of our own demonstration MCP server, set by the supervisor. */
   readonly toolsUrl: string | undefined
+  /** Whether what goes in and out of effects is kept, sealed, beside its record. */
+  readonly auditPayloads: boolean
   readonly telemetry: { readonly otlpEndpoint: string | undefined; readonly logLevel: string }
   readonly secrets: {
     readonly databaseUrl: Secret | undefined
@@ -121,10 +126,22 @@ function productionFaults(values: z.output<typeof Environment>): string[] {
   if (!values.TEMPORAL_ADDRESS) faults.push('TEMPORAL_ADDRESS: is required in production')
   if (!values.ANTHROPIC_API_KEY) faults.push('ANTHROPIC_API_KEY: is required in production (no scripted model there)')
   if (!values.GATEHOUSE_MASTER_KEY) faults.push('GATEHOUSE_MASTER_KEY: is required in production')
-  else if (/^(.)\1+$/.test(values.GATEHOUSE_MASTER_KEY)) faults.push('GATEHOUSE_MASTER_KEY: is a default value')
+  else if (/^(.{1,32})\1+$/.test(values.GATEHOUSE_MASTER_KEY)) faults.push('GATEHOUSE_MASTER_KEY: is a default value')
+  if (hasDefaultPassword(values.DATABASE_URL)) faults.push('DATABASE_URL: has a default password')
+  if (hasDefaultPassword(values.DATABASE_OWNER_URL)) faults.push('DATABASE_OWNER_URL: has a default password')
+  // The API is on loopback, so somebody is in front of it; a wrong number makes all callers one, or lets them say who
+  // they are.
+  if (values.GATEHOUSE_PROXIES === undefined)
+    faults.push('GATEHOUSE_PROXIES: must be said in production: how many proxies append to X-Forwarded-For')
   if (!values.GATEHOUSE_PUBLIC_URL?.startsWith('https:'))
     faults.push('GATEHOUSE_PUBLIC_URL: must be an https URL in production')
   return faults
+}
+
+// Words that manuals and images put where a password goes.
+function hasDefaultPassword(databaseUrl: string | undefined): boolean {
+  const password = /^postgres(?:ql)?:\/\/[^:@/]*:([^@/]*)@/.exec(databaseUrl ?? '')?.[1]
+  return /^(?:postgres|password|secret|change-?me|gatehouse|gateway|admin|root|example)$/i.test(password ?? '')
 }
 
 function toConfig(values: z.output<typeof Environment>): Config {
@@ -134,7 +151,8 @@ function toConfig(values: z.output<typeof Environment>): Config {
     environment: values.GATEHOUSE_ENV,
     port: values.GATEHOUSE_PORT,
     publicUrl: values.GATEHOUSE_PUBLIC_URL,
-    proxies: values.GATEHOUSE_PROXIES,
+    proxies: values.GATEHOUSE_PROXIES ?? 0,
+    quotas: values.GATEHOUSE_QUOTAS,
     stateDir: values.GATEHOUSE_STATE_DIR,
     roles: values.GATEHOUSE_ROLES,
     temporal: {
@@ -145,6 +163,7 @@ function toConfig(values: z.output<typeof Environment>): Config {
     },
     model: { kind, baseUrl: kind === 'scripted' ? values.GATEHOUSE_MODEL_URL : values.ANTHROPIC_BASE_URL },
     toolsUrl: values.GATEHOUSE_TOOLS_URL,
+    auditPayloads: values.GATEHOUSE_AUDIT_PAYLOADS === 'on',
     telemetry: { otlpEndpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT, logLevel: values.LOG_LEVEL },
     secrets: {
       databaseUrl: hidden(values.DATABASE_URL),

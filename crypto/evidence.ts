@@ -9,11 +9,16 @@ export function sha256Hex(text: string): string {
 
 /** SHA-256 of a value's canonical JSON. What JSON cannot say is first written as its nearest text. */
 export function digestOf(value: unknown): string {
+  return sha256Hex(evidenceText(value))
+}
+
+/** The text that `digestOf` hashes. */
+export function evidenceText(value: unknown): string {
   try {
-    return sha256Hex(canonicalJson(value))
+    return canonicalJson(value)
   } catch (error) {
     if (!(error instanceof TypeError)) throw error
-    return sha256Hex(canonicalJson(JSON.parse(JSON.stringify(value, sayable) ?? 'null')))
+    return canonicalJson(JSON.parse(JSON.stringify(value, sayable) ?? 'null'))
   }
 }
 

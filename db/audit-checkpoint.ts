@@ -52,3 +52,12 @@ export async function readCheckpoints(
   )
   return rows.map(({ seq, body }) => ({ seq: Number(seq), body }))
 }
+
+/** Up to which record the tenant's chain has been signed for; 0 when it never was. */
+export async function lastCheckpointSeq(queryable: Queryable, tenant: string): Promise<number> {
+  const { rows } = await queryable.query<{ seq: bigint }>(
+    'SELECT seq FROM audit_checkpoint WHERE tenant = $1 ORDER BY seq DESC LIMIT 1',
+    [tenant],
+  )
+  return Number(rows[0]?.seq ?? 0n)
+}

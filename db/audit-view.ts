@@ -65,13 +65,17 @@ export async function readHead(queryable: Queryable, tenant: string): Promise<He
 }
 
 /**
- * The seq of the first record that was sealed at `from` or later; null when none was. Days cut a chain at these places,
- * so that the files of all days are the whole chain, each record once.
+ * The number of the first record that was sealed at `from` or later; null when none was. Days cut a chain at these
+ * places, so that the files of all days are the whole chain, each record once. A clock that was set back by less than
+ * ten minutes moves no record over a place.
  */
 export async function firstSealedFrom(queryable: Queryable, tenant: string, from: Date): Promise<number | null> {
-  const { rows } = await queryable.query<{ seq: bigint }>(
-    'SELECT seq FROM audit_record WHERE tenant = $1 AND sealed_at >= $2 ORDER BY sealed_at, seq LIMIT 1',
+  const { rows } = await queryable.query<{ seq: bigint | null }>(
+    `SELECT min(seq) AS seq FROM audit_record, (
+        SELECT sealed_at AS first FROM audit_record WHERE tenant = $1 AND sealed_at >= $2 ORDER BY sealed_at LIMIT 1) f
+      WHERE tenant = $1 AND sealed_at >= $2 AND sealed_at < first + interval '10 minutes'`,
     [tenant, from.toISOString()],
   )
-  return rows[0] ? Number(rows[0].seq) : null
+  const seq = rows[0]?.seq ?? null
+  return seq === null ? null : Number(seq)
 }

@@ -67,7 +67,7 @@ export async function tenantsToSeal(
 export type Head = { readonly seq: number; readonly sha256: string }
 
 /** What the first record of a chain names as its predecessor. */
-export const noPredecessor = '0'.repeat(64)
+const noPredecessor = '0'.repeat(64)
 
 export type LockedHead = Head & {
   readonly checkpointSeq: number
@@ -198,7 +198,7 @@ export async function readHeads(
   page: { afterTenant: string; limit: number },
 ): Promise<{ tenant: string; head: Head | null }[]> {
   const { rows } = await queryable.query<{ tenant: string; seq: bigint | null; sha256: string | null }>(
-    `SELECT tenant, seq, sha256 FROM (SELECT tenant FROM audit_head UNION SELECT tenant FROM audit_record) audited
+    `SELECT tenant, seq, sha256 FROM (SELECT tenant FROM audit_head UNION SELECT tenant FROM audit_record UNION SELECT tenant FROM audit_checkpoint) audited
        LEFT JOIN audit_head USING (tenant) WHERE tenant > $1 ORDER BY tenant LIMIT $2`,
     [page.afterTenant, page.limit],
   )

@@ -69,9 +69,16 @@ export async function streamHeads(pool: Queryable, streamIds: readonly string[])
   return new Map(rows.map((row) => [row.id, row.last_seq]))
 }
 
-/** Takes no more chunks, and starts the time until the stream is dropped. */
-export async function closeStream(pool: Queryable, streamId: string): Promise<void> {
-  await pool.query('UPDATE stream SET closed_at = clock_timestamp() WHERE id = $1 AND closed_at IS NULL', [streamId])
+/**
+ * Takes no more chunks, and starts the time until the stream is dropped. With a fence a stream that has gone on to a
+ * higher one stays open.
+ */
+export async function closeStream(pool: Queryable, streamId: string, fence: bigint | null = null): Promise<void> {
+  await pool.query(
+    `UPDATE stream SET closed_at = clock_timestamp()
+     WHERE id = $1 AND closed_at IS NULL AND ($2::bigint IS NULL OR fence <= $2)`,
+    [streamId, fence],
+  )
 }
 
 /**

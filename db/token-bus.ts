@@ -36,7 +36,7 @@ export type PostgresTokenBus = AsyncDisposable & {
   readonly append: (event: BusEvent) => Promise<boolean>
   readonly read: (streamId: string, afterSeq: bigint, limit: number) => Promise<readonly StoredChunk[]>
   readonly subscribe: (streamId: string, wake: () => void) => () => void
-  readonly close: (streamId: string) => Promise<void>
+  readonly close: (streamId: string, fence?: bigint) => Promise<void>
 }
 
 const pendingAppendsMax = 20_000
@@ -87,9 +87,9 @@ export function createTokenBus({ pool, listener, onFault }: TokenBusDeps): Postg
       feed.listen()
       return subscribe(streamId, onWake)
     },
-    async close(streamId) {
+    async close(streamId, fence) {
       await appends.idle()
-      await closeStream(pool, streamId)
+      await closeStream(pool, streamId, fence ?? null)
       wake(streamId)
     },
     async [Symbol.asyncDispose]() {

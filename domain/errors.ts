@@ -40,6 +40,7 @@ export const errorCodes = [
   'turn-not-accepted',
   'turn-cancelled',
   'idempotency-key-reused',
+  'idempotency-key-busy',
   'faucet-used',
   'model-unknown',
   'missing-secrets',
@@ -52,6 +53,7 @@ export const errorCodes = [
   'scope-limit',
   'money-stopped',
   'rate-limited',
+  'quota-exceeded',
   // The outside world.
   'upstream-timeout',
   'upstream-unavailable',

@@ -94,6 +94,7 @@ export const toolServersMax = 100
 export const toolServerRestMs = 1_000 // after a failed connect, doubled each time
 export const toolServerRestMsMax = 30_000
 export const toolServerConnectionsMax = 64 // sockets to one server over HTTP
+export const toolUnreadBytesMax = 4_000_000 // sent to a stdio server and not read: forty calls of the largest arguments
 export const toolMessageBytesMax = 4_000_000 // one message of a tool server, with its escapes
 export const toolDescriptionCharsMax = 10_000
 export const toolErrorOutputCharsMax = 2_000 // the end of what a dying child said
@@ -105,6 +106,8 @@ export const toolAttemptsMax = 3
 export const policyRulesMax = 10_000 // of one file
 export const policyFileBytesMax = 4_000_000 // ten thousand rules with room for their reasons
 export const policyAliasesMax = 100 // a few lines of YAML must not unfold into gigabytes
+export const policyDocumentsMax = 1_000 // of one file
+export const policyArgumentsMax = 10_000 // members of a call's arguments that guards look at
 export const policyConditionCharsMax = 2_000 // a longer expression is a program
 export const policyConditionNodesMax = 400 // parts of one expression
 export const policyConditionNestingMax = 2 // loops in loops: three of 200 items took 99 s
@@ -167,6 +170,20 @@ export const budgetsPerWalletMax = 100 // each hold looks at those that cover it
 export const auditCursorCharsMax = 200
 export const auditVerifyRecordsMax = 1_000 // one request of verification: some 100 ms of signatures
 export const auditVerifyYieldRecords = 50 // then others have their turn: some 5 ms
+export const auditKeysMax = 1_000 // of one key set: an installation that rotates daily for years
+export const auditExportPageRows = 200 // read at a time: some 400 kB
+export const auditExportsAtOnce = 4 // of one process: each verifies and signs what it hands out
+export const auditExportIdleMs = 30_000 // a reader that takes nothing for so long is dropped
+export const auditDeliveryRecordsMax = 500 // of one part: some 1 MB, sent whole so that it can be sent again
+export const auditDeliveryBytesMax = 16_000_000 // of one part in memory
+export const auditDeliveryTries = 3
+export const auditDeliveryWaitMs = 750 // before the second try, twice that before the third
+export const auditSinkMs = 60_000 // one request with its answer
+export const auditSinkAnswerCharsMax = 64_000
+export const auditUploadHeadersMax = 20 // that belong to a presigned place
+export const auditPayloadBytesMax = 1_000_000 // of input and output together; a larger one leaves its hashes only
+export const auditPayloadPageRows = 1_000 // dropped at a time
+export const auditLineCharsMax = 1_000_000 // a record is some 2 kB; one of this size is not ours
 
 // Runtime scopes and settings of a wallet
 export const runtimeScopesPerWalletMax = 100 // not archived; a wallet divides its spending by project or customer
@@ -185,3 +202,18 @@ export const orphanEndedMs = 60_000 // after the end of its try; the worker that
 export const orphanStrayMs = 900_000 // a hold without a try: its transaction is over within 5 s
 export const orphanPageRows = 100
 export const upkeepPagesMax = 500 // of one workflow run
+
+// Rates and quotas
+export const meterAmountMax = 100_000_000 // units of a limit; its parts stay whole numbers
+export const quotaCountersMax = 100_000 // in the memory of one process: some 30 MB
+export const quotaConnectionsMax = 4 // beside the pool: a door takes while it holds a transaction
+
+// Signing keys
+export const signingKeyReloadMs = 30_000 // until every process signs with a new key
+export const unknownKeyReloadMs = 1_000 // a key that another process just made is found within this time
+
+// Requests that are sent again
+export const idempotencyLeaseSeconds = 60 // a request ends within 30 s; after this its process is taken for dead
+export const idempotentKeysPerOwnerMax = 1_000 // kept at a time: what one wallet may make us store
+export const idempotentReplyBytesMax = 250_000 // no reply of a mutating route comes near it
+export const idempotentSweepRows = 1_000

@@ -8,6 +8,7 @@ import { inTransaction } from '../db/transaction.ts'
 import { GatewayError, InvariantError, invariant, toError } from '../domain/errors.ts'
 import { auditIntent, auditOutcome, type Ending } from './audit-record.ts'
 import type { Call, Effect, EffectResult } from './call.ts'
+import { correctTokens } from './meters.ts'
 import type { Passage, PipelineDeps, Refusal } from './passage.ts'
 
 /** A model call, a class above read, or anything priced. */
@@ -91,13 +92,30 @@ async function performOnce<T>(
       },
     )
     await recordResult(deps, passage, { attemptId, result })
+    await correct(deps, passage, result.usage)
     return result
   } catch (thrown) {
     await recordFailure(deps, passage, { attemptId, error: thrown })
+    await correct(deps, passage, undefined)
     throw thrown
   } finally {
     watch.release()
   }
+}
+
+// Tokens that were used in the place of those that were expected. A correction that fails leaves the expectation counted:
+// the effect is done and recorded, and is not called a failure for it.
+async function correct(
+  { quota }: PipelineDeps,
+  { taken }: Passage,
+  usage: Readonly<Record<string, number>> | undefined,
+): Promise<void> {
+  if (taken === null) return
+  const tokens = Object.entries(usage ?? {}).reduce(
+    (sum, [name, count]) => (name.endsWith('Tokens') ? sum + count : sum),
+    0,
+  )
+  await correctTokens(quota, taken, tokens).catch(() => undefined)
 }
 
 // What an effect throws after its scope was revoked is the revocation, whatever the upstream made of the cut line.

@@ -24,8 +24,15 @@ const unconnected = {
 } as const
 const unproven = { htm: null, htu: null, ath: null, nonce: null } as const
 
+/** What a record says of a call; also of acts that the house decides itself, and no policy. */
+export type Recorded = Pick<Call, 'principal' | 'origin' | 'effectKey' | 'attempt'> & {
+  readonly action: Call['action'] | 'credential.revoke'
+  readonly resource: { readonly kind: Call['resource']['kind'] | 'credential'; readonly name: string }
+  readonly facts: Pick<Call['facts'], 'arguments'>
+}
+
 export type Deciding = {
-  readonly call: Omit<Call, 'signal'>
+  readonly call: Recorded
   readonly decision: Decision
   readonly at: Date
   readonly span: SpanIds | null
@@ -58,7 +65,7 @@ export function auditIntent({ call, decision, at, span }: Deciding): AuditIntent
   }
 }
 
-function toolOf({ resource }: Pick<Call, 'resource'>): Pick<AuditIntent, 'server' | 'tool'> {
+function toolOf({ resource }: Pick<Recorded, 'resource'>): Pick<AuditIntent, 'server' | 'tool'> {
   if (resource.kind !== 'tool') return { server: null, tool: null }
   const name = wellFormed(resource.name)
   const cut = name.indexOf('/')

@@ -27,6 +27,8 @@ export type AuditSealer = AsyncDisposable & {
 export type SealerDeps = ChainDeps & {
   readonly log: Pick<Logger, 'error'>
   readonly files: SpoolFiles
+  /** Writes open intents again where the spool is written now; answers which. */
+  readonly carry: (ids: readonly string[]) => Promise<readonly string[]>
   /** What is done each second beside sealing: locks, spools of others, keys. */
   readonly upkeep: () => Promise<void>
 }
@@ -60,7 +62,6 @@ export function createAuditSealer(deps: SealerDeps): AuditSealer {
     if (performance.now() < upkeepAt) return
     upkeepAt = performance.now() + auditIdleMs
     await deps.upkeep()
-    await coverAll(deps)
   }
   const seal = () => {
     dueAt = Number.POSITIVE_INFINITY
@@ -88,13 +89,19 @@ export function createAuditSealer(deps: SealerDeps): AuditSealer {
 }
 
 async function sealAll(deps: SealerDeps): Promise<void> {
+  for (const { reader } of deps.files.all()) {
+    reader.giveUp(performance.now() - auditUnknownMs)
+    await sealSpool(deps, reader)
+  }
+  // An outcome may have stood in a later file, so files are freed when all are sealed. One slow effect keeps no file.
   for (const own of deps.files.all()) {
-    own.reader.giveUp(performance.now() - auditUnknownMs)
-    await sealSpool(deps, own.reader)
+    const kept = deps.files.keptBy(own)
+    if (kept.length > 0) own.reader.settle(await deps.carry(kept))
     if (deps.files.release(own)) reportUnreadable(deps, own.file.id, own.reader)
   }
   const tenants = await tenantsToSeal(deps.pool, { unknownMs: auditUnknownMs, limit: auditTenantsMax })
   for (const tenant of tenants) await attempt(deps, tenant, () => sealTable(deps, tenant))
+  await coverAll(deps)
 }
 
 /** Seals all that is ready in a spool. Throws when the database does not answer; nothing of it is lost then. */

@@ -15,6 +15,8 @@ import type { BegunEvidence, Spool } from './ports.ts'
 import type { SpoolFiles } from './spool-files.ts'
 
 export type AuditSpool = Spool & {
+  /** Writes these intents again where this process writes now, if they still wait. Answers which were. */
+  readonly carry: (ids: readonly string[]) => Promise<readonly string[]>
   /** Tries to write after a failure, so that effects are admitted again. */
   readonly probe: () => Promise<void>
   /** Writes no further. */
@@ -36,10 +38,40 @@ const unavailable = (message: string, cause?: unknown) => new GatewayError('evid
 
 /** Opens the spool; its first file is made with the first line. */
 export function createAuditSpool({ files, log, onWrite }: SpoolDeps): AuditSpool {
+  const writer = createWriter({ files, log, onWrite })
+  const open = new Map<string, Begun>()
+  const add = (begun: Begun, outcome?: AuditOutcome) => writer.add({ begun, outcome })
+  // An outcome is always taken: its effect was admitted.
+  const addNew = (begun: Begun, outcome?: AuditOutcome) =>
+    files.isFull() ? Promise.reject(unavailable('The spool is full.')) : add(begun, outcome)
+  return {
+    isOpen: () => writer.isOpen() && !files.isFull(),
+    async begin(id, intent) {
+      const begun = begunOf(id, intent)
+      await addNew(begun)
+      open.set(id, begun)
+      return begun
+    },
+    end(begun, outcome) {
+      open.delete(begun.id)
+      return add(begun as Begun, outcome) // what `begin` answered comes back; again, when it could not be written
+    },
+    write: (id, { intent, outcome }) => addNew(begunOf(id, intent), outcome),
+    async carry(ids) {
+      const begun = ids.flatMap((id) => open.get(id) ?? [])
+      await Promise.all(begun.map((each) => add(each)))
+      return begun.map(({ id }) => id)
+    },
+    probe: writer.probe,
+    close: writer.close,
+  }
+}
+
+// Writes what is asked for, all of one turn of the event loop at once.
+function createWriter({ files, log, onWrite }: SpoolDeps) {
   let waiting: Waiting[] = []
   let [hasFailed, isClosed] = [false, false]
   let flushing: Promise<void> | undefined
-
   const attempt = async (batch: readonly Item[]): Promise<Error | undefined> => {
     try {
       await writeTo(files, batch)
@@ -63,26 +95,17 @@ export function createAuditSpool({ files, log, onWrite }: SpoolDeps): AuditSpool
     }
     flushing = undefined
   }
-  const add = (item: Item): Promise<void> => {
-    if (isClosed) return Promise.reject(unavailable('The spool is closed.'))
-    if (waiting.length >= spoolPendingMax) return Promise.reject(unavailable('Too much evidence waits.'))
-    if (item.begun.intent.length > spoolLineCharsMax) return Promise.reject(unavailable('The evidence is too long.'))
-    return new Promise((resolve, reject) => {
-      waiting.push({ ...item, resolve, reject })
-      flushing ??= flush()
-    })
-  }
-  // An outcome is always taken: its effect was admitted.
-  const addNew = (item: Item) => (files.isFull() ? Promise.reject(unavailable('The spool is full.')) : add(item))
   return {
-    isOpen: () => !isClosed && !hasFailed && !files.isFull(),
-    async begin(id, intent) {
-      const begun = begunOf(id, intent)
-      await addNew({ begun, outcome: undefined })
-      return begun
+    isOpen: () => !isClosed && !hasFailed,
+    add(item: Item): Promise<void> {
+      if (isClosed) return Promise.reject(unavailable('The spool is closed.'))
+      if (waiting.length >= spoolPendingMax) return Promise.reject(unavailable('Too much evidence waits.'))
+      if (item.begun.intent.length > spoolLineCharsMax) return Promise.reject(unavailable('The evidence is too long.'))
+      return new Promise((resolve, reject) => {
+        waiting.push({ ...item, resolve, reject })
+        flushing ??= flush()
+      })
     },
-    end: (begun, outcome) => add({ begun: begun as Begun, outcome }),
-    write: (id, { intent, outcome }) => addNew({ begun: begunOf(id, intent), outcome }),
     async probe() {
       if (hasFailed && !isClosed) await attempt([])
     },

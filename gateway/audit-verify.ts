@@ -1,21 +1,22 @@
-// Verification by anybody with the records and the public keys: canonical form, order, links, signatures, and the end of
-// the chain. The first broken record is named.
+// Verification of stored chains: order, links, signatures and the end. The first broken record is named. The rules are
+// those that anybody with a file and the public keys applies.
 import { verify, type KeyObject } from 'node:crypto'
-import { canonicalJson } from '../crypto/portable/canonical-json.ts'
+import { chainStart, faultOfCheckpoint, faultOfRecord, type ChainTools } from '../crypto/portable/audit-chain.ts'
+import type { StoredRecord } from '../crypto/portable/audit-chain.ts'
 import { sha256Hex } from '../crypto/evidence.ts'
-import { noPredecessor, type Head } from '../db/audit.ts'
+import type { Head } from '../db/audit.ts'
 import { auditVerifyYieldRecords } from '../domain/limits.ts'
-import { AuditCheckpoint, ChainLink } from '../schemas/audit.ts'
+import type { PublicKey, SigningKeys } from './signing-keys.ts'
 
 export type Verified =
   | { readonly ok: true; readonly count: number }
   | { readonly ok: false; readonly firstBrokenSeq: number; readonly reason: string }
 
-export type StoredRecord = { readonly seq: number; readonly body: string }
+/** Public keys by kid, retired ones too. */
+export type KeysById = ReadonlyMap<string, KeyObject>
 
 export type Expectation = {
-  /** Public keys by kid, retired ones too. */
-  readonly publicKeys: ReadonlyMap<string, KeyObject>
+  readonly publicKeys: KeysById
   readonly tenant: string
   /** Where the chain must end; null when its head is missing. Absent for a part that ends before. */
   readonly head?: Head | null
@@ -25,15 +26,43 @@ export type Expectation = {
   readonly onRecord?: (record: Head) => void
 }
 
+export function keysById(keys: readonly Pick<PublicKey, 'kid' | 'key'>[]): KeysById {
+  return new Map(keys.map(({ kid, key }) => [kid, key]))
+}
+
+/** Hashing and signatures with the cryptography of this process. */
+export function chainTools(publicKeys: KeysById): ChainTools {
+  return {
+    sha256: sha256Hex,
+    verify({ kid, text, signature }) {
+      const key = publicKeys.get(kid)
+      return key && verify(null, Buffer.from(text, 'utf8'), key, Buffer.from(signature, 'base64'))
+    },
+  }
+}
+
+/** The same over the keys of an installation, read again for a key that is not known yet. */
+export function liveTools(keys: Pick<SigningKeys, 'publicKeys' | 'latest'>): ChainTools {
+  let known = keysById(keys.publicKeys('audit'))
+  return {
+    sha256: sha256Hex,
+    async verify(signed) {
+      if (!known.has(signed.kid)) known = keysById(await keys.latest('audit'))
+      return chainTools(known).verify(signed)
+    },
+  }
+}
+
 /** Walks a tenant's chain, or a part of it, and lets others work in between. */
 export async function verifyChain(
   records: AsyncIterable<StoredRecord> | Iterable<StoredRecord>,
   expected: Expectation,
 ): Promise<Verified> {
-  let last: Head = expected.from ?? { seq: 0, sha256: noPredecessor }
+  const tools = chainTools(expected.publicKeys)
+  let last: Head = expected.from ?? chainStart
   let count = 0
   for await (const record of records) {
-    const reason = faultOf(record, last, expected)
+    const reason = await faultOfRecord(tools, record, { last, tenant: expected.tenant })
     if (reason !== null) return { ok: false, firstBrokenSeq: last.seq + 1, reason }
     last = { seq: record.seq, sha256: sha256Hex(record.body) }
     expected.onRecord?.(last)
@@ -55,18 +84,6 @@ function endOf(last: Head, head: Head | null, count: number): Verified {
   return { ok: true, count }
 }
 
-function faultOf({ seq, body }: StoredRecord, last: Head, { publicKeys, tenant }: Expectation): string | null {
-  if (seq !== last.seq + 1) return 'the record is missing'
-  const link = ChainLink.safeParse(readCanonical(body)).data
-  if (!link) return 'the record is not a canonical audit record'
-  if (link.seq !== seq) return 'the record stands in the place of another'
-  if (link.tenant !== tenant) return 'the record belongs to another tenant'
-  const key = publicKeys.get(link.kid)
-  if (!key) return 'the record was signed with an unknown key'
-  if (!isSigned(link, key)) return 'the signature does not fit the record'
-  return link.prev_sha256 === last.sha256 ? null : 'the record does not continue the one before'
-}
-
 /**
  * What is wrong with a stored checkpoint; null when nothing is. `root`: hash of the record it stands for, undefined when
  * that record is not there.
@@ -74,27 +91,6 @@ function faultOf({ seq, body }: StoredRecord, last: Head, { publicKeys, tenant }
 export function verifyCheckpoint(
   stored: StoredRecord,
   expected: Pick<Expectation, 'publicKeys' | 'tenant'> & { readonly root: string | undefined },
-): string | null {
-  const checkpoint = AuditCheckpoint.safeParse(readCanonical(stored.body)).data
-  const key = checkpoint && expected.publicKeys.get(checkpoint.kid)
-  if (!checkpoint || checkpoint.seq !== stored.seq || checkpoint.tenant !== expected.tenant)
-    return 'the checkpoint is not one of this chain'
-  if (!key || !isSigned(checkpoint, key)) return 'the signature does not fit the checkpoint'
-  if (expected.root === undefined) return 'the chain ends before its checkpoint'
-  return expected.root === checkpoint.root ? null : 'the checkpoint names another record'
-}
-
-function isSigned({ sig, ...unsigned }: { readonly sig: string }, key: KeyObject): boolean {
-  const text = /^ed25519:([A-Za-z0-9+/]{86}==)$/.exec(sig)?.[1]
-  if (text === undefined) return false
-  return verify(null, Buffer.from(canonicalJson(unsigned), 'utf8'), key, Buffer.from(text, 'base64'))
-}
-
-function readCanonical(body: string): unknown {
-  try {
-    const value: unknown = JSON.parse(body)
-    return canonicalJson(value) === body ? value : undefined
-  } catch {
-    return undefined
-  }
+): Promise<string | null> {
+  return faultOfCheckpoint(chainTools(expected.publicKeys), stored, expected)
 }

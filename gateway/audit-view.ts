@@ -1,6 +1,7 @@
 // The chain as its readers see it: pages of records by filters, checkpoints, and verification in bounded steps.
+import { chainStart } from '../crypto/portable/audit-chain.ts'
 import { readCheckpoints } from '../db/audit-checkpoint.ts'
-import { noPredecessor, readRecords, type Head } from '../db/audit.ts'
+import { readRecords, type Head } from '../db/audit.ts'
 import { findRecords, readHead, type RecordFilter, type ViewRow } from '../db/audit-view.ts'
 import type { Client, Pool } from '../db/pool.ts'
 import { inTransaction } from '../db/transaction.ts'
@@ -10,13 +11,14 @@ import type { Principal } from '../domain/principal.ts'
 import { AuditCheckpoint } from '../schemas/audit.ts'
 import type { AuditQuery, VerifyAnswer } from '../schemas/audit-view.ts'
 import { auditScopeOf, chainOf } from './audit-access.ts'
+import { readAuditKeys } from './audit-whole.ts'
 import { verifyChain, verifyCheckpoint } from './audit-verify.ts'
 import { openCursor, sealCursor } from './cursor.ts'
 import type { SigningKeys } from './signing-keys.ts'
 
 export type AuditViewDeps = {
   readonly pool: Pool
-  readonly keys: Pick<SigningKeys, 'publicKeys'>
+  readonly keys: Pick<SigningKeys, 'latest'>
   /** Records of one step of verification; `auditVerifyRecordsMax` at most, and when absent. */
   readonly verifyRecords?: number
 }
@@ -78,14 +80,13 @@ export async function verifyFor(
   const tenant = chainOf(principal, order.tenant)
   const from = startOf(order.cursor)
   const limit = Math.min(deps.verifyRecords ?? auditVerifyRecordsMax, auditVerifyRecordsMax)
-  const { head, records, checkpoints } = await inTransaction(deps.pool, async (client) => {
+  const { head, records, checkpoints, publicKeys } = await inTransaction(deps.pool, async (client) => {
     await client.query('SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY')
     return readPart(client, tenant, { from, limit })
   })
   if (head === null && records.length === 0 && from.seq === 0 && checkpoints.length === 0)
     return { ok: true, checkedSeq: 0, cursor: null }
   const reachesEnd = records.length < limit
-  const publicKeys = new Map(deps.keys.publicKeys('audit').map(({ kid, key }) => [kid, key]))
   const hashes = new Map<number, string>([[from.seq, from.sha256]])
   let last = from
   const onRecord = (record: Head) => {
@@ -99,7 +100,7 @@ export async function verifyFor(
   if (!verified.ok) return { ok: false, firstBrokenSeq: verified.firstBrokenSeq, reason: verified.reason }
   for (const { seq, body } of checkpoints) {
     if (!reachesEnd && seq > last.seq) break
-    const reason = verifyCheckpoint({ seq, body }, { publicKeys, tenant, root: hashes.get(seq) })
+    const reason = await verifyCheckpoint({ seq, body }, { publicKeys, tenant, root: hashes.get(seq) })
     if (reason !== null) return { ok: false, firstBrokenSeq: Math.min(seq, last.seq + 1), reason }
   }
   return {
@@ -110,7 +111,7 @@ export async function verifyFor(
 
 // The cursor says where the caller got to. One that was made up deceives nobody but its maker.
 function startOf(cursor: string | undefined): Head {
-  if (cursor === undefined) return { seq: 0, sha256: noPredecessor }
+  if (cursor === undefined) return chainStart
   const [seq = '', sha256 = ''] = openCursor('verify', cursor, /^\d{1,15}\.[0-9a-f]{64}$/).split('.')
   return { seq: Number(seq), sha256 }
 }
@@ -121,5 +122,6 @@ async function readPart(client: Client, tenant: string, { from, limit }: { from:
     head: await readHead(client, tenant),
     records: await readRecords(client, page),
     checkpoints: await readCheckpoints(client, page),
+    publicKeys: await readAuditKeys(client),
   }
 }

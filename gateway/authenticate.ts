@@ -10,15 +10,16 @@ import { authorizationBytesMax, verifiedTokensMax } from '../domain/limits.ts'
 import type { Principal } from '../domain/principal.ts'
 import { firstRevoked, scopeName, type GateScope } from '../domain/revocation.ts'
 import type { Events } from '../telemetry/events.ts'
+import type { LiveEpochs } from './epochs.ts'
 import type { Clock, Epochs, Members } from './ports.ts'
-import { limitSignIn } from './rate-limit.ts'
+import { limitCaller, limitWallet } from './rate-limit.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import { openTokenSession } from './token-session.ts'
 
 export type AuthenticatorDeps = {
   readonly pool: Pool
   readonly keys: SigningKeys
-  readonly epochs: Epochs
+  readonly epochs: Epochs & Pick<LiveEpochs, 'refresh'>
   readonly members: Members
   readonly events: Events
   readonly clock: Clock
@@ -45,6 +46,7 @@ export type Authenticate = (credentials: Credentials) => Promise<Principal>
 /** Builds the authenticator of a process. */
 export function createAuthenticator(deps: AuthenticatorDeps): Authenticate {
   const cache = createVerifiedCache()
+  const trustFeed = createFeedTrust(deps.epochs)
   return async (credentials) => {
     try {
       const token = tokenOf(credentials)
@@ -52,12 +54,24 @@ export function createAuthenticator(deps: AuthenticatorDeps): Authenticate {
       const known = cache.get(digest)
       const verified = known ?? (await verifyToken(deps, token, credentials.remoteAddress))
       if (!known) cache.set(digest, verified)
+      await trustFeed()
       return principalFrom(deps, verified)
     } catch (error) {
       const code = error instanceof GatewayError ? error.code : 'internal'
       deps.events.credentialRefused({ code, reason: toError(error).message })
       throw error
     }
+  }
+}
+
+// A process that is cut off from the revocations knows nobody: it asks once for all who wait, then refuses.
+function createFeedTrust({ isFresh, refresh }: AuthenticatorDeps['epochs']): () => Promise<void> {
+  let asking: Promise<void> | undefined
+  return async () => {
+    if (isFresh()) return
+    await (asking ??= refresh().finally(() => (asking = undefined))).catch((cause: unknown) => {
+      throw new GatewayError('revocation-feed-stale', 'Revocations cannot be checked right now.', { cause })
+    })
   }
 }
 
@@ -103,8 +117,10 @@ async function verifyWallet(deps: AuthenticatorDeps, token: string, remoteAddres
   // Signed ahead of time, it would outlive the revocations up to its epoch.
   if (payload.epoch > (await readEpoch(deps.pool, scopeName('wallet', payload.wallet))))
     throw new GatewayError('credential-invalid', 'The wallet token names an epoch that has not begun.')
-  if (!(await hasNode(deps.pool, walletTokenSessionId(payload))))
-    await limitSignIn(deps.pool, { remoteAddress, wallet: payload.wallet })
+  if (!(await hasNode(deps.pool, walletTokenSessionId(payload)))) {
+    await limitCaller(deps.pool, remoteAddress)
+    await limitWallet(deps.pool, payload.wallet)
+  }
   return {
     ...(await openTokenSession(deps, payload)),
     wallet: payload.wallet,

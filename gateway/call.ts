@@ -1,8 +1,9 @@
 // The one call record that every door and every activity hands to the pipeline, and what comes back.
-import type { ErrorCode, GatewayError } from '../domain/errors.ts'
+import type { ErrorCode, ErrorDetails, GatewayError } from '../domain/errors.ts'
 import type { Decision } from '../domain/policy/combine.ts'
 import type { Action, Facts, Resource, Session } from '../domain/policy/rule.ts'
 import type { Principal } from '../domain/principal.ts'
+import type { MeterSigns } from './meters.ts'
 import type { HoldOrder, Recorder } from './ports.ts'
 
 export type Call = {
@@ -20,6 +21,8 @@ export type Call = {
   readonly turn?: { readonly turnId: string; readonly try: number; readonly step: number }
   /** Present for anything priced. Makes the call governed whatever its class. */
   readonly hold?: HoldOrder
+  /** Tokens that a model call is expected to use; what it used is counted afterwards. */
+  readonly tokens?: number
   readonly signal: AbortSignal
 }
 
@@ -41,7 +44,7 @@ export type Effect<T> = (context: EffectContext) => Promise<EffectResult<T>>
 
 /** `held`: policy wants a person (approval) or more of the caller (step-up, assurance). */
 export type Answer<T> =
-  | { readonly kind: 'done'; readonly value: T; readonly decision: Decision }
+  | { readonly kind: 'done'; readonly value: T; readonly decision: Decision; readonly signs: MeterSigns }
   | { readonly kind: 'held'; readonly decision: Extract<Decision, { kind: 'require' }> }
   | {
       readonly kind: 'refused'
@@ -58,20 +61,29 @@ export type Answer<T> =
         | 'scope-inactive'
         | 'money-stopped'
         | 'turn-cancelled'
+        | 'rate-limited'
+        | 'quota-exceeded'
       >
       readonly reason: string
+      /** When it may pass; absent when nobody knows. */
+      readonly retryAfterMs?: number
+      readonly details?: ErrorDetails
       readonly decision: Decision | null
     }
+
+/** What a door's own admission is given. `meter` throws what refuses: `rate-limited`, `quota-exceeded`. */
+export type Admission = { readonly record: Recorder; readonly meter: () => Promise<void> }
 
 export type Pipeline = {
   /** Decides, admits, runs the effect, records. Throws what the effect throws, after recording it. */
   readonly run: <T>(call: Call, effect: Effect<T>) => Promise<Answer<T>>
   /**
-   * Decides without an effect. `enter` is the admission of a door that has one of its own (a chat turn): it calls its
-   * argument in its transaction, so that record and admission stand together; what it throws is recorded instead.
+   * Decides without an effect. `enter` is the admission of a door that has one of its own (a chat turn): it calls
+   * `record` in its transaction, so that record and admission stand together, and `meter` before it admits something new:
+   * a replay consumes nothing. What it throws is recorded instead, and what was metered is given back.
    */
   readonly admit: {
     (call: Omit<Call, 'signal'>): Promise<Answer<null>>
-    <T>(call: Omit<Call, 'signal'>, enter: (record: Recorder) => Promise<T>): Promise<Answer<T>>
+    <T>(call: Omit<Call, 'signal'>, enter: (admission: Admission) => Promise<T>): Promise<Answer<T>>
   }
 }

@@ -37,7 +37,7 @@ export async function openEvidence(options: EvidenceOptions): Promise<EvidenceKe
     await keepLocks(parts)
     await sweepLeft(parts)
   }
-  const sealer = createAuditSealer({ ...parts, upkeep })
+  const sealer = createAuditSealer({ ...parts, upkeep, carry: (ids) => spool.carry(ids) })
   const spool = createAuditSpool({ files, log: options.log, onWrite: sealer.wake })
   return {
     ...{ isOpen: spool.isOpen, begin: spool.begin, end: spool.end, write: spool.write },

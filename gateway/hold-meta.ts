@@ -1,5 +1,6 @@
 // What the holds of a turn are kept with, whoever takes them.
 import type { PriceTable } from '../config/prices.ts'
+import type { SessionIds } from '../domain/principal.ts'
 import type { HoldMeta } from './ports.ts'
 
 export type HeldStep = {
@@ -7,15 +8,18 @@ export type HeldStep = {
   readonly sessionId: string
   readonly step: number
   readonly runtimeScopeId: string | undefined
+  /** Of the session tree: whose work it was, whatever ends later. */
+  readonly sessionIds: SessionIds
 }
 
-/** Names the session and the scope that a step is counted for, and the minimum balance of the policy. */
+/** Names the sessions and the scope that a step is counted for, and the minimum balance of the policy. */
 export function stepMeta(
-  { runtimeScopeId, ...step }: HeldStep,
+  { runtimeScopeId, sessionIds, ...step }: HeldStep,
   { minimumBalanceMicros }: Pick<PriceTable, 'minimumBalanceMicros'>,
 ): HoldMeta {
   return {
     ...step,
+    ...sessionIds,
     ...(runtimeScopeId === undefined ? {} : { scopeId: runtimeScopeId }),
     ...(minimumBalanceMicros === 0n ? {} : { minimumMicros: minimumBalanceMicros.toString() }),
   }

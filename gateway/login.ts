@@ -26,6 +26,7 @@ import {
 import { scopeName } from '../domain/revocation.ts'
 import type { Events } from '../telemetry/events.ts'
 import type { Clock, Members } from './ports.ts'
+import { limitWallet } from './rate-limit.ts'
 import type { SigningKeys } from './signing-keys.ts'
 import { openTokenSession } from './token-session.ts'
 
@@ -119,6 +120,7 @@ export function createLogin(deps: LoginDeps): Login {
       if ((await recoverSigner(message, signature)) !== request.address) {
         throw new GatewayError('address-mismatch', 'Another wallet signed this, or another message was signed.')
       }
+      await limitWallet(deps.pool, request.address)
       const payload = payloadOf(deps, { signed, message, signature })
       const { walletId } = await openTokenSession(deps, payload)
       deps.events.walletSignedIn({ walletId, credential: 'wallet-token' })
@@ -169,6 +171,7 @@ async function proveChallenge(
   if ((await recoverSigner(challenge.message, signature)) !== address) {
     throw new GatewayError('address-mismatch', 'Another wallet signed this challenge.')
   }
+  await limitWallet(pool, address)
   if (!(await consumeChallenge(pool, { nonce, now })))
     throw new GatewayError('challenge-expired', 'The challenge was used meanwhile.')
 }

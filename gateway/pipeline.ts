@@ -9,11 +9,14 @@ import { decide } from '../domain/policy/combine.ts'
 import { firstRevoked, mergeGates, scopeName, type GateScope } from '../domain/revocation.ts'
 import { begin, beginRead, codeOf, isGoverned, perform } from './attempt.ts'
 import { auditIntent, auditOutcome, type Ending } from './audit-record.ts'
-import type { Answer, Call, Effect, Pipeline } from './call.ts'
-import type { Recorder } from './ports.ts'
+import type { Admission, Answer, Call, Effect, Pipeline } from './call.ts'
+import { giveBack, signsOf, takeMeters, type TakenMeters } from './meters.ts'
 import type { Held, Passage, PipelineDeps, Refusal, Refused, Step } from './passage.ts'
 
-const toEffect: readonly Step[] = [passGate, obeyDecision, trustPolicy, trustFeedOfRead, trustSpool, admitEffect]
+const toEffect: readonly Step[] = [
+  ...[passGate, obeyDecision, trustPolicy, trustFeedOfRead, trustSpool],
+  ...[passMeters, admitEffect],
+]
 const toAdmission: readonly Step[] = [passGate, obeyDecision, trustPolicy, trustFeed, trustSpool]
 
 export function createPipeline(deps: PipelineDeps): Pipeline {
@@ -22,20 +25,20 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       const passed = await walk(deps, call, toEffect)
       if ('kind' in passed) return passed
       const value = await perform(deps, { passage: passed, signal: call.signal, effect })
-      return { kind: 'done', value, decision: passed.decision }
+      return doneOf(passed, value)
     },
     async admit<T>(
       call: Omit<Call, 'signal'>,
-      enter?: (record: Recorder) => Promise<T>,
+      enter?: (admission: Admission) => Promise<T>,
     ): Promise<Answer<T> | Answer<null>> {
       const passed = await walk(deps, call, toAdmission)
       if ('kind' in passed) return passed
-      const value = enter
-        ? await enterRecorded(deps, passed, enter)
-        : await auditAlone(deps, passed, { status: 'admitted' })
+      if (enter) return enterRecorded(deps, passed, enter)
+      const metered = await passMeters(deps, passed)
+      if ('kind' in metered) return metered
+      await auditAlone(deps, passed, { status: 'admitted' })
       observe(deps, passed)
-      deps.evidence.wake()
-      return { kind: 'done', value: value as T, decision: passed.decision }
+      return doneOf(metered, null)
     },
   }
 }
@@ -54,6 +57,7 @@ async function walk(
     startedAtMs: performance.now(),
     attempt: null,
     begun: null,
+    taken: null,
   }
   for (const step of steps) {
     const next = await step(deps, passage)
@@ -94,7 +98,8 @@ async function obeyDecision(deps: PipelineDeps, passage: Passage): Promise<Passa
     observe(deps, passage, 'approval-required')
     return { kind: 'held', decision }
   }
-  invariant(decision.obligations.length === 0, 'An allow carries no obligation that nobody fulfils.')
+  const unfulfilled = decision.obligations.filter(({ kind }) => kind !== 'limit')
+  invariant(unfulfilled.length === 0, 'An allow carries no obligation that nobody fulfils.')
   return passage
 }
 
@@ -124,33 +129,78 @@ async function trustSpool(deps: PipelineDeps, passage: Passage): Promise<Passage
 }
 
 async function admitEffect(deps: PipelineDeps, passage: Passage): Promise<Passage | Refused> {
-  const admitted = isGoverned(passage.call) ? await begin(deps, passage) : await beginRead(deps, passage)
+  const admitted = await beginMetered(deps, passage)
   if ('code' in admitted) return refuse(deps, passage, admitted)
   observe(deps, passage)
   return { ...passage, ...admitted }
 }
 
+// Rates and quotas, after which only money may refuse. The rule whose limit is used up is on record.
+async function passMeters(deps: PipelineDeps, passage: Passage): Promise<Passage | Refused> {
+  const taken = await takeMeters(deps.quota, passage)
+  if (!('code' in taken)) return { ...passage, taken }
+  const { ruleId, ...refusal } = taken
+  return refuse(deps, limitedBy(passage, ruleId), refusal)
+}
+
+const limitedBy = (passage: Passage, ruleId: string): Passage => ({
+  ...passage,
+  decision: { ...passage.decision, ruleIds: [ruleId] },
+})
+
+// What does not begin gives back what it took.
+async function beginMetered(deps: PipelineDeps, passage: Passage): ReturnType<typeof begin> {
+  try {
+    const admitted = isGoverned(passage.call) ? await begin(deps, passage) : await beginRead(deps, passage)
+    if ('code' in admitted) await giveBack(deps.quota, passage.taken ?? untaken)
+    return admitted
+  } catch (error) {
+    await giveBack(deps.quota, passage.taken ?? untaken).catch(() => undefined) // the error of the call is the one to hear
+    throw error
+  }
+}
+
 // What does not pass is recorded as fully as what does.
-async function refuse(deps: PipelineDeps, passage: Passage, { code, reason }: Refusal): Promise<Refused> {
+async function refuse(deps: PipelineDeps, passage: Passage, refusal: Refusal): Promise<Refused> {
+  const { code } = refusal
   await auditAlone(deps, passage, { status: code === 'policy-refused' ? 'denied' : 'refused', code })
   observe(deps, passage, code)
-  return { kind: 'refused', code, reason, decision: passage.decision }
+  return { kind: 'refused', ...refusal, decision: passage.decision }
+}
+
+const untaken: TakenMeters = { takes: [], at: 0, readings: [] }
+
+function doneOf<T>({ decision, taken }: Passage, value: T): Answer<T> {
+  return { kind: 'done', value, decision, signs: signsOf(taken ?? untaken) }
 }
 
 // The door's own no is the end of the decision: it replaces the yes, which its transaction took back.
 async function enterRecorded<T>(
   deps: PipelineDeps,
   passage: Passage,
-  enter: (record: Recorder) => Promise<T>,
-): Promise<T> {
+  enter: (admission: Admission) => Promise<T>,
+): Promise<Answer<T>> {
   const admitted = decidedAs(deps, passage, { status: 'admitted' })
+  let met: Passage = passage
+  const meter = async () => {
+    const taken = await takeMeters(deps.quota, passage)
+    if ('code' in taken) {
+      met = limitedBy(passage, taken.ruleId)
+      throw new GatewayError(taken.code, taken.reason, taken)
+    }
+    met = { ...passage, taken }
+  }
   try {
-    return await enter((client: Client) => insertAudit(client, admitted))
+    const value = await enter({ record: (client: Client) => insertAudit(client, admitted), meter })
+    observe(deps, passage)
+    deps.evidence.wake()
+    return doneOf(met, value)
   } catch (error) {
+    await giveBack(deps.quota, met.taken ?? untaken).catch(() => undefined) // the error of the call is the one to hear
     const refused = error instanceof GatewayError
     const end: Ending = { status: refused ? 'refused' : 'error', code: codeOf(error) }
-    await auditAlone(deps, passage, end).catch(() => undefined) // nothing was admitted, and the caller hears why
-    observe(deps, passage, refused ? error.code : 'internal')
+    await auditAlone(deps, met, end).catch(() => undefined) // nothing was admitted, and the caller hears why
+    observe(deps, met, refused ? error.code : 'internal')
     throw error
   }
 }

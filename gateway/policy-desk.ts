@@ -17,6 +17,7 @@ import { GatewayError } from '../domain/errors.ts'
 import { policiesActiveMax, policyFaultsMax } from '../domain/limits.ts'
 import type { Principal } from '../domain/principal.ts'
 import type { PolicyChanged, PolicyDetail, PolicyVersionPage, ValidateAnswer } from '../schemas/policy.ts'
+import { errorOf } from './answer.ts'
 import type { Pipeline } from './call.ts'
 import type { CompilePolicy, LivePolicies } from './policies.ts'
 
@@ -178,18 +179,18 @@ async function change(
     facts: { phase: 'call', arguments: { policyId: id, ...facts } },
     effectKey: `policy:${requestId}`,
   } as const
-  const answer = await pipeline.admit(call, (record) =>
-    inTransaction(pool, async (client) => {
+  const answer = await pipeline.admit(call, async ({ record, meter }) => {
+    await meter()
+    return inTransaction(pool, async (client) => {
       await lockPolicies(client)
       const active = await readActivePolicies(client)
       active.policies.filter(({ policyId }) => policyId === id).forEach(refuseFile)
       const changed = await make(client, active)
       await record(client)
       return changed
-    }),
-  )
-  if (answer.kind === 'held') throw new GatewayError('approval-required', answer.decision.reason)
-  if (answer.kind === 'refused') throw new GatewayError(answer.code, answer.reason)
+    })
+  })
+  if (answer.kind !== 'done') throw errorOf(answer)
   await policy.refresh() // who asked the replica that made it finds it in force
   return answer.value
 }

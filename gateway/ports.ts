@@ -4,6 +4,7 @@ import type { SpendingNames } from '../db/budget.ts'
 import type { Client } from '../db/pool.ts'
 import type { GateScope } from '../domain/revocation.ts'
 import type { PolicySet } from '../domain/policy/combine.ts'
+import type { Adjustment, QuotaAnswer, Take } from '../domain/quota.ts'
 import type { Role } from '../domain/principal.ts'
 import type { AuditIntent, AuditOutcome } from '../schemas/audit.ts'
 
@@ -46,7 +47,8 @@ export type TokenBus = {
   readonly read: (streamId: string, afterSeq: bigint, limit: number) => Promise<readonly StreamChunk[]>
   /** Calls `wake` when the stream may have advanced; answers the unsubscriber. */
   readonly subscribe: (streamId: string, wake: () => void) => () => void
-  readonly close: (streamId: string) => Promise<void>
+  /** Takes no more events; with a fence, unless the stream has gone on to a higher one. */
+  readonly close: (streamId: string, fence?: bigint) => Promise<void>
 }
 
 /**
@@ -88,4 +90,14 @@ export type Spool = {
   readonly end: (begun: BegunEvidence, outcome: AuditOutcome) => Promise<void>
   /** A decision after which nothing is done. */
   readonly write: (id: string, evidence: { intent: AuditIntent; outcome: AuditOutcome }) => Promise<void>
+}
+
+/** Counters of rates and quotas. Any store that keeps the arithmetic of `domain/quota.ts` may stand behind it. */
+export type QuotaStore = {
+  /** Takes from all counters, or from none. */
+  readonly take: (takes: readonly Take[]) => Promise<QuotaAnswer>
+  /** Gives back, or counts more, of what was taken. */
+  readonly adjust: (changes: readonly Adjustment[]) => Promise<void>
+  /** Forgets counters of which nothing counts any more. Answers how many. */
+  readonly purge: () => Promise<number>
 }

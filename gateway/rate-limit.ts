@@ -4,19 +4,27 @@ import type { Pool } from '../db/pool.ts'
 import { GatewayError } from '../domain/errors.ts'
 import { authRequestsPerMinuteMax } from '../domain/limits.ts'
 
-/** Takes one request from the bucket of the caller's network address, and of the wallet it names. */
-export async function limitSignIn(
-  pool: Pool,
-  { remoteAddress, wallet }: { remoteAddress: string | undefined; wallet: string | undefined },
-): Promise<void> {
-  const keys = [
-    `auth:address:${remoteAddress === undefined ? 'unknown' : networkOf(remoteAddress)}`,
-    ...(wallet === undefined ? [] : [`auth:wallet:${wallet}`]),
-  ]
-  for (const key of keys) {
-    const waitMs = await takeRate(pool, { key, perMinute: authRequestsPerMinuteMax, burst: authRequestsPerMinuteMax })
-    if (waitMs > 0) throw new GatewayError('rate-limited', 'Too many sign-in requests.', { retryAfterMs: waitMs })
-  }
+/** One request of somebody who has proved nothing: only its network address counts. */
+export async function limitCaller(pool: Pool, remoteAddress: string | undefined): Promise<void> {
+  await take(pool, `auth:address:${remoteAddress === undefined ? 'unknown' : networkOf(remoteAddress)}`)
+}
+
+/**
+ * One sign-in of a wallet that has proved itself. Were the wallet counted before, whoever knows its address could keep
+ * its owner out.
+ */
+export async function limitWallet(pool: Pool, wallet: string): Promise<void> {
+  await take(pool, `auth:wallet:${wallet}`)
+}
+
+/** One revocation. Counted by the session that asks: a stolen one must not use up what ends it. */
+export async function limitRevoking(pool: Pool, usid: string): Promise<void> {
+  await take(pool, `auth:revoke:${usid}`)
+}
+
+async function take(pool: Pool, key: string): Promise<void> {
+  const waitMs = await takeRate(pool, { key, perMinute: authRequestsPerMinuteMax, burst: authRequestsPerMinuteMax })
+  if (waitMs > 0) throw new GatewayError('rate-limited', 'Too many sign-in requests.', { retryAfterMs: waitMs })
 }
 
 // A subscriber of IPv6 has at least a whole /64 (RFC 6177 §2): its first half is the caller. Without this, each request

@@ -13,6 +13,7 @@ import { GatewayError } from '../domain/errors.ts'
 import { sessionsPerWalletMax } from '../domain/limits.ts'
 import type { Principal } from '../domain/principal.ts'
 import type { Events } from '../telemetry/events.ts'
+import { errorOf } from './answer.ts'
 import type { Pipeline } from './call.ts'
 
 export type SessionsDeps = {
@@ -73,8 +74,7 @@ async function admit({ pipeline }: SessionsDeps, { principal, agent }: SessionOr
     effectKey: `session:${id}`,
     attempt: 1,
   })
-  if (answer.kind === 'held') throw new GatewayError('approval-required', answer.decision.reason)
-  if (answer.kind === 'refused') throw new GatewayError(answer.code, answer.reason)
+  if (answer.kind !== 'done') throw errorOf(answer)
 }
 
 type NewSession = Pick<SessionRow, 'id' | 'agentId' | 'model' | 'engine'> & { readonly principal: Principal }

@@ -13,6 +13,7 @@ import {
 } from '../db/signing-key.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { invariant } from '../domain/errors.ts'
+import { signingKeyReloadMs, unknownKeyReloadMs } from '../domain/limits.ts'
 import type { Clock } from './ports.ts'
 
 export type PublicKey = {
@@ -28,7 +29,12 @@ export type SigningKeys = {
   readonly sign: (purpose: KeyPurpose, bytes: Uint8Array) => { readonly kid: string; readonly signature: Buffer }
   /** All keys of a purpose, retired ones too. */
   readonly publicKeys: (purpose: KeyPurpose) => readonly PublicKey[]
-  /** A key by id; an unknown id reloads the rows at most once per 30 s. */
+  /** The same, read from the rows now: another process may sign with a key that this one has not heard of yet. */
+  readonly latest: (purpose: KeyPurpose) => Promise<readonly PublicKey[]>
+  /**
+   * A key by id. Unknown ids read the rows at most once per second, so that whoever makes them up costs little and keeps
+   * no new key of ours from being found. Throws what kept the rows from being read.
+   */
   readonly find: (kid: string) => Promise<PublicKey | undefined>
   /** Reads the rows again, at most once per 30 s, so that a key that was replaced elsewhere signs no longer. */
   readonly refresh: () => Promise<void>
@@ -37,7 +43,6 @@ export type SigningKeys = {
 }
 
 const purposes: readonly KeyPurpose[] = ['access-token', 'audit']
-const reloadMs = 30_000
 
 type Loaded = PublicKey & { readonly privateKey: KeyObject; readonly active: boolean }
 
@@ -49,14 +54,7 @@ export async function createSigningKeys(deps: { pool: Pool; seal: Seal; clock: C
     await create(deps, missing, false)
     keys = await load(deps)
   }
-  let reloadedAt = Number.NEGATIVE_INFINITY
-  let reloading: Promise<void> | undefined
-  const reload = async () => {
-    const now = deps.clock().getTime()
-    if (now - reloadedAt < reloadMs) return
-    reloadedAt = now
-    keys = await load(deps)
-  }
+  const reloadOnce = atMostEvery(deps.clock, async () => void (keys = await load(deps)))
   const active = (purpose: KeyPurpose) => {
     const key = keys.find((candidate) => candidate.purpose === purpose && candidate.active)
     invariant(key, 'Every purpose has an active key.')
@@ -73,20 +71,48 @@ export async function createSigningKeys(deps: { pool: Pool; seal: Seal; clock: C
       return { kid, signature }
     },
     publicKeys: (purpose) => keys.filter((key) => key.purpose === purpose),
+    async latest(purpose) {
+      keys = await load(deps)
+      return keys.filter((key) => key.purpose === purpose)
+    },
     async find(kid) {
       const known = keys.find((key) => key.kid === kid)
       if (known) return known
-      // Whoever asks meanwhile waits for the same answer.
-      await (reloading ??= reload().finally(() => (reloading = undefined)))
+      await reloadOnce(unknownKeyReloadMs)
       return keys.find((key) => key.kid === kid)
     },
-    refresh: () => (reloading ??= reload().finally(() => (reloading = undefined))),
+    refresh: () => reloadOnce(signingKeyReloadMs),
     async rotate(purpose) {
       await create(deps, [purpose], true)
       keys = await load(deps)
       return active(purpose).kid
     },
   }
+}
+
+// Reads again unless it did within the time; who asks meanwhile waits for the same answer. What kept it from reading is
+// thrown until it reads, which is tried every second.
+function atMostEvery(clock: Clock, read: () => Promise<void>): (everyMs: number) => Promise<void> {
+  let readAt = Number.NEGATIVE_INFINITY
+  let reading: Promise<void> | undefined
+  let fault: unknown
+  const readAgain = async (everyMs: number) => {
+    const ageMs = clock().getTime() - readAt
+    const restMs = fault === undefined ? everyMs : unknownKeyReloadMs
+    if (ageMs >= 0 && ageMs < restMs) {
+      if (fault !== undefined) throw fault
+      return
+    }
+    readAt = clock().getTime()
+    try {
+      await read()
+      fault = undefined
+    } catch (error) {
+      fault = error
+      throw error
+    }
+  }
+  return (everyMs) => (reading ??= readAgain(everyMs).finally(() => (reading = undefined)))
 }
 
 async function create(

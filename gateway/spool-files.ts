@@ -16,6 +16,8 @@ export type SpoolFiles = {
   readonly leave: () => void
   /** Lets go of files that belong to whoever has their lock now. */
   readonly lose: (ids: readonly string[]) => void
+  /** What keeps a file that is no longer written and sealed up to there: intents whose outcomes will be elsewhere. */
+  readonly keptBy: (own: OwnFile) => readonly string[]
   /** Removes a file that is sealed to its end and no longer written. True when it did. */
   readonly release: (own: OwnFile) => boolean
   /** Name of the next file, whose lock is already held. */
@@ -34,6 +36,8 @@ export type SpoolBounds = {
 
 /** Names sort by their time. */
 export const newSpoolId = () => `${Date.now().toString(36)}-${randomUUID()}`
+
+const isRead = ({ file, reader }: OwnFile) => reader.offset() >= file.bytes()
 
 export function createSpoolFiles(bounds: SpoolBounds): SpoolFiles {
   const { folder, bytesMax = spoolBytesMax, fileBytesMax = spoolFileBytesMax } = bounds
@@ -63,9 +67,9 @@ export function createSpoolFiles(bounds: SpoolBounds): SpoolFiles {
       }
       if (offered !== undefined && ids.includes(offered)) offered = undefined
     },
+    keptBy: (each) => (each !== current && isRead(each) ? each.reader.open() : []),
     release(each) {
-      const isRead = each.reader.offset() >= each.file.bytes() && each.reader.isSettled()
-      if (each === current || !isRead) return false
+      if (each === current || !isRead(each) || !each.reader.isSettled()) return false
       drop(each)
       each.file.end(each.reader.unreadable() > 0 ? 'reject' : 'remove')
       return true

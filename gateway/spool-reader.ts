@@ -1,5 +1,7 @@
 // Reads a spool up to its last whole line and joins intents with their outcomes. What is ready stays until it is said to
 // be sealed, so that a failed transaction loses nothing.
+import { wellFormed } from '../crypto/evidence.ts'
+import { canonicalJson } from '../crypto/portable/canonical-json.ts'
 import type { SpoolSource } from '../db/spool-file.ts'
 import { spoolLineCharsMax, spoolReadBytes } from '../domain/limits.ts'
 import { SpoolLine } from '../schemas/audit.ts'
@@ -18,6 +20,8 @@ export type SpoolReader = {
   readonly settle: (ids: Iterable<string>) => void
   /** Gives up waiting for outcomes: intents read before `beforeMs` of the monotonic clock are ready as they are. */
   readonly giveUp: (beforeMs: number) => void
+  /** What was read and waits for its outcome. */
+  readonly open: () => readonly string[]
   /** Where the next line begins. */
   readonly offset: () => number
   /** Nothing read waits for an outcome or for sealing. */
@@ -71,6 +75,7 @@ export function createSpoolReader(source: Pick<SpoolSource, 'read'>): SpoolReade
         ready.set(id, { id, intent, outcome: null })
       }
     },
+    open: () => [...opened.keys()],
     offset: () => offset,
     isSettled: () => opened.size === 0 && ready.size === 0,
     unreadable: () => unreadable,
@@ -87,10 +92,23 @@ async function readLines(source: Pick<SpoolSource, 'read'>, offset: number): Pro
   return more.subarray(0, more.lastIndexOf(0x0a) + 1)
 }
 
+// Escapes of what neither canonical JSON nor the database holds: half of a surrogate pair, and NUL.
+const unsayable = /\\u(?:d[89a-f]|0000)/i
+
 function readLine(line: Buffer) {
   try {
-    return SpoolLine.safeParse(JSON.parse(line.toString('utf8'))).data
+    const text = line.toString('utf8')
+    return SpoolLine.safeParse(unsayable.test(text) ? readUnsayable(text) : JSON.parse(text)).data
   } catch {
     return undefined
   }
+}
+
+// One such character must not keep all that comes after it out of the chain. Throws when it is part of a member's name.
+function readUnsayable(text: string): unknown {
+  const value: unknown = JSON.parse(text, (_name, each: unknown) =>
+    typeof each === 'string' ? wellFormed(each) : each,
+  )
+  canonicalJson(value)
+  return value
 }

@@ -9,6 +9,11 @@ export function tokensOfBlocks(blocks: readonly Block[]): number {
   return Buffer.byteLength(JSON.stringify(texts)) + (blocks.length - texts.length) * imageTokensBound
 }
 
+/** Tokens that a request is likely to count: a token is some four bytes. For rates; money holds the bound. */
+export function tokensExpected(request: ModelRequest): number {
+  return Math.ceil(tokensOfRequest(request) / 4)
+}
+
 /** Bound of a whole request, tools and all. */
 export function tokensOfRequest({ messages, ...rest }: ModelRequest): number {
   const sizes = messages.map(({ role, content }) => Buffer.byteLength(role) + tokensOfBlocks(content))

@@ -28,11 +28,13 @@ import { decideTurn, type TurnDecision } from '../domain/turn-decision.ts'
 import type { Block } from '../schemas/model.ts'
 import type { Events } from '../telemetry/events.ts'
 import { admissionOf } from './admission-record.ts'
-import type { Call, Pipeline } from './call.ts'
+import { errorOf } from './answer.ts'
+import type { Admission, Call, Pipeline } from './call.ts'
 import { stepMeta } from './hold-meta.ts'
 import { moneyRefusal } from './money-refusal.ts'
 import { gateOf } from './pipeline.ts'
-import type { Clock, Recorder } from './ports.ts'
+import type { MeterSigns } from './meters.ts'
+import type { Clock } from './ports.ts'
 import { tokensOfBlocks } from './token-bound.ts'
 
 export type TurnDoorDeps = {
@@ -60,6 +62,8 @@ export type OpenedTurn = {
   readonly turnId: string
   readonly try: number
   readonly dedupe: 'first' | 'joined' | 'replay'
+  /** Rates and quotas after it; a turn that was joined or replayed took nothing. */
+  readonly signs: MeterSigns
 }
 
 type Prepared = {
@@ -75,13 +79,15 @@ type Prepared = {
 /** Opens a turn, joins the one that runs or finds the one to replay. Throws what refuses it. */
 export async function openTurn(deps: TurnDoorDeps, post: TurnPost): Promise<OpenedTurn> {
   const prepared = await prepare(deps, post)
-  const decision = await admit(deps, prepared, (record) => decideAndBegin(deps, prepared, record))
+  const { value: decision, signs } = await admit(deps, prepared, (admission) =>
+    decideAndBegin(deps, prepared, admission),
+  )
   const turn = { turnId: decision.turnId, try: decision.try }
   deps.events.turnOpened({ ...turn, dedupe: decision.kind })
-  if (decision.kind === 'join') return { ...turn, dedupe: 'joined' }
-  if (decision.kind === 'replay') return { ...turn, dedupe: 'replay' }
+  if (decision.kind === 'join') return { ...turn, dedupe: 'joined', signs }
+  if (decision.kind === 'replay') return { ...turn, dedupe: 'replay', signs }
   await submit(deps, prepared, turn)
-  return { ...turn, dedupe: decision.kind === 'resubmit' ? 'joined' : 'first' }
+  return { ...turn, dedupe: decision.kind === 'resubmit' ? 'joined' : 'first', signs }
 }
 
 async function prepare(deps: TurnDoorDeps, post: TurnPost): Promise<Prepared> {
@@ -147,7 +153,7 @@ const fencePerTry = 1_000_000n
 /** What a POST has become: the try that it submits, joins or replays. */
 type Decided = Exclude<TurnDecision, { kind: 'new' | 'refuse' }>
 
-async function decideAndBegin(deps: TurnDoorDeps, prepared: Prepared, record: Recorder): Promise<Decided> {
+async function decideAndBegin(deps: TurnDoorDeps, prepared: Prepared, { record, meter }: Admission): Promise<Decided> {
   const { post, bodyHash } = prepared
   const explicitKey = post.idempotencyKey !== undefined
   const key = {
@@ -164,6 +170,7 @@ async function decideAndBegin(deps: TurnDoorDeps, prepared: Prepared, record: Re
     if (decision.kind !== 'new' && decision.kind !== 'retry') return decision
     const turn =
       decision.kind === 'new' ? { turnId: randomUUID(), try: 1 } : { turnId: decision.turnId, try: decision.try }
+    await meter()
     const reply = await beginTurn(client, orderOf(deps, prepared, turn))
     if (reply.answer !== 'ok') throw await refusalOf(deps, { client, prepared, answer: reply.answer })
     if (decision.kind === 'retry') await reopenStream(client, `turn:${turn.turnId}`, BigInt(turn.try) * fencePerTry)
@@ -175,12 +182,11 @@ async function decideAndBegin(deps: TurnDoorDeps, prepared: Prepared, record: Re
 async function admit<T>(
   { pipeline }: TurnDoorDeps,
   { call }: Prepared,
-  enter: (record: Recorder) => Promise<T>,
-): Promise<T> {
+  enter: (admission: Admission) => Promise<T>,
+): Promise<{ readonly value: T; readonly signs: MeterSigns }> {
   const answer = await pipeline.admit(call, enter)
-  if (answer.kind === 'held') throw new GatewayError('approval-required', answer.decision.reason)
-  if (answer.kind === 'refused') throw new GatewayError(answer.code, answer.reason)
-  return answer.value
+  if (answer.kind !== 'done') throw errorOf(answer)
+  return answer
 }
 
 function orderOf(
@@ -189,7 +195,9 @@ function orderOf(
   turn: { turnId: string; try: number },
 ): Parameters<typeof beginTurn>[1] {
   const gate = gateOf(call)
-  const step = { turnId: turn.turnId, sessionId: post.session.id, step: 1, runtimeScopeId: post.runtimeScopeId }
+  const { sessionIds } = principal
+  const { runtimeScopeId } = post
+  const step = { turnId: turn.turnId, sessionId: post.session.id, step: 1, runtimeScopeId, sessionIds }
   const text = post.content.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join(' ')
   return {
     turn: {
@@ -253,7 +261,8 @@ async function submit(
   }
   const submitted = await deps.durable.submitTurn({ labels, turn, rollOverTurns, timeoutMs: turnAcceptMs })
   if (submitted.kind === 'accepted') {
-    await markQueued(deps.pool, turn)
+    // It runs whatever the row says: a refusal now would be a lie, and who asks again joins it.
+    await markQueued(deps.pool, turn).catch(() => undefined)
     return
   }
   const reason = submitted.kind === 'refused' ? 'refused' : 'unaccepted'

@@ -1,12 +1,20 @@
-// The house-keeping of turns. Ends tries that were submitted and never taken, and voids their holds. Runs in the API processes, because Temporal may
-// be what is down. Queued tries are never touched: somebody has promised to run them.
+// The house-keeping of the API processes: ends tries that were submitted and never taken, voids their holds, and forgets
+// keys that hold no longer. It runs here because Temporal may be what is down. Queued tries are never touched: somebody
+// has promised to run them.
 import { turnHoldId, voidId } from '../crypto/turn-ids.ts'
 import type { Pool } from '../db/pool.ts'
 import { purgeDeleted } from '../db/chat-session.ts'
 import { dropOldKeys, staleTries } from '../db/turn.ts'
 import { endTry } from '../db/turn-step.ts'
+import { dropOldReplies } from '../db/idempotent-reply.ts'
 import { toError } from '../domain/errors.ts'
-import { idempotencyKeySecondsMax, turnSubmittedSweepMs, turnSweepEveryMs } from '../domain/limits.ts'
+import type { QuotaStore } from './ports.ts'
+import {
+  idempotencyKeySecondsMax,
+  idempotentSweepRows,
+  turnSubmittedSweepMs,
+  turnSweepEveryMs,
+} from '../domain/limits.ts'
 
 const rowsMax = 100
 
@@ -23,17 +31,20 @@ export async function sweepTurns(pool: Pool, olderMs = turnSubmittedSweepMs): Pr
 
 export type TurnSweepDeps = {
   readonly pool: Pool
+  readonly quota: Pick<QuotaStore, 'purge'>
   readonly onFault: (error: Error) => void
   readonly everyMs?: number
 }
 
 /** Sweeps every few seconds until disposed; several processes may do so at once. */
-export function createTurnSweep({ pool, onFault, everyMs = turnSweepEveryMs }: TurnSweepDeps): AsyncDisposable {
+export function createTurnSweep({ pool, quota, onFault, everyMs = turnSweepEveryMs }: TurnSweepDeps): AsyncDisposable {
   let running: Promise<void> | undefined
   const pass = async () => {
     await sweepTurns(pool)
     await purgeDeleted(pool)
+    await quota.purge()
     await dropOldKeys(pool, { olderSeconds: idempotencyKeySecondsMax, limit: rowsMax })
+    await dropOldReplies(pool, idempotentSweepRows)
   }
   const timer = setInterval(() => {
     running ??= pass()

@@ -44,7 +44,7 @@ export async function* viewTurn(deps: TurnViewDeps, order: TurnViewOrder): Async
     let after = order.after
     while (!order.signal.aborted) {
       const chunks = await deps.bus.read(`turn:${order.turnId}`, after, streamReadChunksMax)
-      const events = chunks.map(eventOf)
+      const events = upToLast(chunks.map(eventOf))
       if (events.length > 0) yield events
       after = chunks.at(-1)?.seq ?? after
       if (events.some((event) => event.isLast)) return
@@ -62,6 +62,12 @@ export async function* viewTurn(deps: TurnViewDeps, order: TurnViewOrder): Async
 export function eventOf({ seq, kind, body }: StreamChunk): ViewEvent {
   const type = wireTypes[kind] ?? kind
   return { id: seq, type, data: body, isLast: type === 'done' || type === 'error' }
+}
+
+// An attempt that was given up may still have said something between the last event and the closing of the stream.
+function upToLast(events: readonly ViewEvent[]): readonly ViewEvent[] {
+  const end = events.findIndex(({ isLast }) => isLast)
+  return end < 0 ? events : events.slice(0, end + 1)
 }
 
 // The end of a turn whose stream does not have it: the whole of it for who saw nothing, else the last event.

@@ -1,6 +1,6 @@
 // A chat turn over HTTP: the message that goes in and the events that come out (contracts 5 and 5.1).
 import { z } from 'zod'
-import { imageBytesMax, imagesPerMessageMax, idempotencyKeyCharsMax, messageCharsMax } from '../domain/limits.ts'
+import { imageBytesMax, imagesPerMessageMax, messageCharsMax } from '../domain/limits.ts'
 import { SessionParams } from './session.ts'
 import { PlainText, Uuid } from './common.ts'
 
@@ -31,10 +31,5 @@ export const AfterSeq = z
   .regex(/^\d{1,18}$/, 'must be a sequence number')
   .transform(BigInt)
 export const StreamQuery = z.object({ after: AfterSeq.optional() })
-
-export const IdempotencyKey = z
-  .string()
-  .regex(/^[\x21-\x7e]+$/, 'must be printable ASCII')
-  .max(idempotencyKeyCharsMax)
 
 export const CancelAccepted = z.object({ turnId: Uuid, status: z.literal('cancelling') })

@@ -5,6 +5,7 @@ import { canonicalJson } from '../crypto/portable/canonical-json.ts'
 import { GatehouseError } from './errors.ts'
 import type { Transport } from './http.ts'
 import { Challenge, Issued, Rendered } from './shapes.ts'
+import { checkChallenge, checkTokenStatement } from './statement.ts'
 
 /**
  * A wallet as this client sees it. `signMessage` makes an EIP-191 signature of a text.
@@ -38,7 +39,7 @@ export type WalletTokenRequest = {
 export async function signInByChallenge(transport: Transport, baseUrl: string, signer: Signer): Promise<Credential> {
   const query = new URLSearchParams({ walletAddress: signer.address }).toString()
   const { nonce, message } = await transport.call({ method: 'GET', path: `/auth/challenge?${query}` }, Challenge)
-  checkDomain(baseUrl, message)
+  checkChallenge(baseUrl, message)
   const signature = await signer.signMessage(message)
   const body = { walletAddress: signer.address, signature, nonce }
   const issued = await transport.call({ method: 'POST', path: '/auth/verify', body }, Issued)
@@ -80,7 +81,13 @@ async function createToken(
     ...server,
   }).toString()
   const { message } = await transport.call({ method: 'GET', path: `/api/auth/token-message?${query}` }, Rendered)
-  checkDomain(baseUrl, message)
+  const { address } = signer
+  checkTokenStatement(baseUrl, message, {
+    address,
+    expiresAt: request.expiresAt,
+    permissions,
+    serverId: request.serverId,
+  })
   const signature = await signer.signMessage(message)
   const body = { walletAddress: signer.address, signature, expiresAt, permissions, ...server }
   const issued = await transport.call({ method: 'POST', path: '/api/auth/create-token', body }, Issued)
@@ -93,23 +100,6 @@ const credential = (kind: Credential['kind'], { token, expiresAt, walletAddress 
   expiresAt,
   walletAddress,
 })
-
-const loopback = /^(?:127\.0\.0\.1|localhost|\[::1\])(?::\d+)?$/
-
-// EIP-4361: the text begins with the domain that asks. A server that has another one's text signed could sign in there
-// as this wallet.
-function checkDomain(baseUrl: string, message: string): void {
-  const asking = message.split(/\s/, 1)[0] ?? ''
-  const { host } = new URL(baseUrl)
-  if (asking === host || (loopback.test(asking) && loopback.test(host))) return
-  throw new GatehouseError(
-    `${host} wants a signature for ${asking}. Nothing was signed; use the address of ${asking}.`,
-    {
-      status: 0,
-      code: 'DOMAIN_MISMATCH',
-    },
-  )
-}
 
 const walletTokenPrefix = 'mcpwt_'
 const Payload = z.record(z.string(), z.unknown())

@@ -1,5 +1,6 @@
 // The client of a Gatehouse. Sign in with a wallet, talk to agents, read the bill; runs in Node and in browsers.
 import { clientRetryWaitsMs } from '../domain/limits.ts'
+import { createAudit } from './audit.ts'
 import {
   signInByChallenge,
   signWalletToken,
@@ -24,8 +25,14 @@ import { createAgents, createResolver, createSessions, createWallet, type Sessio
 import * as shapes from './shapes.ts'
 import { z } from 'zod'
 
+export { openAuditKeys } from '../crypto/portable/audit-keys.ts'
+export { deliver, DeliveryFault, type Delivered, type Delivery } from './audit-delivery.ts'
+export { ocsfCollector, presignedStore } from './audit-sinks.ts'
+export { verifyExport, type FileVerdict } from './audit-file.ts'
+export { linesOf } from './lines.ts'
 export { GatehouseError } from './errors.ts'
 export { formatMicros } from './shapes.ts'
+export type { AuditFilter, ExportRequest } from './audit.ts'
 export type { Credential, Signer, WalletTokenRequest } from './auth.ts'
 export type { ChatOptions, ChatStream, Image, SessionRef, WatchOptions } from './chat.ts'
 export type { ChatEvent } from './events.ts'
@@ -102,6 +109,7 @@ export function createClient(options: ClientOptions) {
     sessions: createSessions(transport, agentOf),
     wallet: createWallet(transport),
     policies: createPolicies(transport),
+    audit: createAudit(transport),
     /**
      * Sends a message and reads the answer as it is written. A cut connection is taken up again, and a re-send under
      * the same key never pays twice.

@@ -120,3 +120,10 @@ function jsonOf(status: number, text: string): unknown {
     throw brokenReply(status, 'The server did not answer with JSON.', cause)
   }
 }
+
+/** `?name=value&…` of what is given; nothing of nothing. */
+export function queryOf(given: Readonly<Record<string, unknown>>): string {
+  const query = new URLSearchParams()
+  for (const [name, value] of Object.entries(given)) if (value !== undefined) query.set(name, String(value))
+  return query.size === 0 ? '' : `?${query.toString()}`
+}

@@ -3,7 +3,7 @@ import { z } from 'zod'
 import { pageItemsMax, sessionsPerWalletMax } from '../domain/limits.ts'
 import { sessionPath, type SessionRef } from './chat.ts'
 import { GatehouseError } from './errors.ts'
-import type { Transport } from './http.ts'
+import { queryOf, type Transport } from './http.ts'
 import * as shapes from './shapes.ts'
 import { createScopes, createSettings } from './wallet-parts.ts'
 
@@ -169,11 +169,4 @@ export function createResolver(transport: Transport): Resolve {
     }
     throw new GatehouseError(`There is no session ${session} of this wallet.`, { status: 404, code: 'NOT_FOUND' })
   }
-}
-
-function queryOf({ limit, offset, type, agentId, since, until }: History): string {
-  const query = new URLSearchParams()
-  for (const [name, value] of Object.entries({ limit, offset, type, agentId, since, until }))
-    if (value !== undefined) query.set(name, String(value))
-  return query.size === 0 ? '' : `?${query.toString()}`
 }

@@ -120,6 +120,27 @@ export type Link = z.output<typeof Link>
 export const Rendered = z.looseObject({ message: z.string().min(1) })
 export const Challenge = z.looseObject({ nonce: z.string().min(1), message: z.string().min(1) })
 
+const Cursor = z.string().nullable()
+export const AuditPage = z.looseObject({
+  records: z.array(z.looseObject({ tenant: z.string(), seq: z.number() })),
+  cursor: Cursor,
+})
+export type AuditPage = z.output<typeof AuditPage>
+export const AuditVerdict = z.union([
+  z.looseObject({ ok: z.literal(true), checkedSeq: z.number(), cursor: Cursor }),
+  z.looseObject({ ok: z.literal(false), firstBrokenSeq: z.number(), reason: z.string() }),
+])
+export type AuditVerdict = z.output<typeof AuditVerdict>
+export const AuditPayload = z.looseObject({
+  id: z.string(),
+  input: z.string().nullable(),
+  output: z.string().nullable(),
+  matches: z.boolean(),
+})
+export type AuditPayload = z.output<typeof AuditPayload>
+export const AuditKeys = z.looseObject({ keys: z.array(z.looseObject({ kid: z.string() })) })
+export type AuditKeys = z.output<typeof AuditKeys>
+
 /**
  * Micro-USD as people read it; text that is no amount comes back as it is.
  *

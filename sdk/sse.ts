@@ -17,13 +17,15 @@ export class StreamCut extends Error {
  * without data only moves the id.
  */
 export function createFrameReader(): (text: string) => Frame[] {
-  let rest = ''
+  let rest: string[] = [] // pieces of a line whose end has not come
   let id: string | undefined
   let lines: string[] = []
+  let chars = 0 // of the frame so far
   const endOfFrame = (): Frame[] => {
     const frame = { id, data: lines.join('\n') }
     const filled = lines.length > 0
     lines = []
+    chars = 0
     return filled ? [frame] : []
   }
   const line = (text: string): Frame[] => {
@@ -35,28 +37,43 @@ export function createFrameReader(): (text: string) => Frame[] {
     else if (name === 'id' && !value.includes('\0')) id = value
     return []
   }
+  const keep = (piece: string): void => {
+    chars += piece.length
+    if (chars > streamEventCharsMax) throw new StreamCut('An event is too large.')
+    rest.push(piece)
+  }
   return (text) => {
-    const parts = (rest + text).split('\n')
-    rest = parts.pop() ?? ''
-    const frames = parts.flatMap((part) => line(part.endsWith('\r') ? part.slice(0, -1) : part))
-    if (rest.length + lines.join('').length > streamEventCharsMax) throw new StreamCut('An event is too large.')
+    const frames: Frame[] = []
+    let from = 0
+    for (let end = text.indexOf('\n'); end >= 0; from = end + 1, end = text.indexOf('\n', from)) {
+      keep(text.slice(from, end))
+      const whole = rest.join('')
+      rest = []
+      frames.push(...line(whole.endsWith('\r') ? whole.slice(0, -1) : whole))
+    }
+    if (from < text.length) keep(text.slice(from))
     return frames
   }
 }
 
 /** Frames of a reply until it ends. Throws StreamCut when it breaks or when no byte comes for `idleMs`. */
 export async function* readFrames(body: ReadableStream<Uint8Array>, idleMs: number): AsyncGenerator<Frame> {
-  const reader = body.getReader()
   const decoder = new TextDecoder()
   const take = createFrameReader()
+  for await (const value of readChunks(body, idleMs)) yield* take(decoder.decode(value, { stream: true }))
+}
+
+/** Bytes of a reply until it ends, in any browser. Throws as `readFrames` does. */
+export async function* readChunks(body: ReadableStream<Uint8Array>, idleMs: number): AsyncGenerator<Uint8Array> {
+  const reader = body.getReader()
   try {
     for (;;) {
       const { done, value } = await readWithin(reader, idleMs)
       if (done) return
-      yield* take(decoder.decode(value, { stream: true }))
+      yield value
     }
   } finally {
-    await reader.cancel().catch(() => undefined)
+    void reader.cancel().catch(() => undefined) // whoever leaves does not wait for the other side
   }
 }
 

@@ -3,6 +3,7 @@ import { join } from 'node:path'
 import { createModelUpstream, platformCredential } from '../clients/models.ts'
 import { createToolUpstreams, type ToolUpstreams } from '../clients/tools.ts'
 import type { Config } from '../config/load.ts'
+import { createAuditActivities } from '../activities/audit.ts'
 import { createLedgerActivities } from '../activities/ledger.ts'
 import { createModelActivities } from '../activities/model.ts'
 import type { ActivityDeps, CrashPoint } from '../activities/deps.ts'
@@ -58,6 +59,7 @@ export async function wireActivities({ services, config, log, crashPoint }: Opti
       ...createToolActivities(deps),
       ...createTurnActivities(deps),
       ...createLedgerActivities(deps),
+      ...createAuditActivities(deps),
     },
     tools,
   }

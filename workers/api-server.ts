@@ -14,6 +14,7 @@ import { sweepIdentity } from '../db/identity.ts'
 import { toError } from '../domain/errors.ts'
 import { headerBytesMax } from '../domain/limits.ts'
 import { createAuthenticator } from '../gateway/authenticate.ts'
+import { createIdempotency } from '../gateway/idempotency.ts'
 import { createLogin } from '../gateway/login.ts'
 import { createSignInLinks } from '../gateway/sign-in-link.ts'
 import { createAgentCatalogue } from '../gateway/agents.ts'
@@ -51,6 +52,7 @@ export async function startApi({ config, log }: { config: Config; log: Logger })
       proxies: config.proxies,
     }),
     authenticate: createAuthenticator(services),
+    idempotency: createIdempotency(services),
     checkReplies: config.environment !== 'production',
     trace: services.tracing.request,
     log,
@@ -86,7 +88,22 @@ async function routeDeps({ services, durable, config, tools, classes }: Parts): 
   const development = config.environment === 'development'
   const login = createLogin({ pool, keys, members, events, clock, publicUrl })
   return {
-    ...{ pool, keys, events, clock, publicUrl, prices, durable, bus, pipeline, metrics, epochs, resolveModel, version },
+    ...{
+      pool,
+      keys,
+      seal,
+      events,
+      clock,
+      publicUrl,
+      prices,
+      durable,
+      bus,
+      pipeline,
+      metrics,
+      epochs,
+      resolveModel,
+      version,
+    },
     environment: config.environment,
     login,
     links: development ? createSignInLinks({ pool, login, members, clock }) : undefined,
@@ -106,9 +123,9 @@ function stateOfPolicies({ policy, policyFiles }: Services): ReturnType<HealthDe
   return state === 'ok' && policyFiles.faults().length > 0 ? 'file-refused' : state
 }
 
-function startSweeps({ pool, clock }: Services, log: Logger): () => Promise<void> {
+function startSweeps({ pool, quota, clock }: Services, log: Logger): () => Promise<void> {
   const onFault = (error: Error) => log.warn({ err: error }, 'a sweep failed')
-  const turns = createTurnSweep({ pool, onFault })
+  const turns = createTurnSweep({ pool, quota, onFault })
   const timer = setInterval(
     () => void sweepIdentity(pool, clock()).catch((error: unknown) => onFault(toError(error))),
     sweepMs,

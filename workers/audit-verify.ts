@@ -1,13 +1,11 @@
 // `npm run audit:verify`: checks every tenant's chain and names the first broken record; ends with 1 when one is broken.
 // Needs the database only, `DATABASE_URL` or that of the running installation; private keys are not opened.
-import { createPublicKey, type KeyObject } from 'node:crypto'
 import { resolve } from 'node:path'
 import { loadConfig } from '../config/load.ts'
-import { readHeads, readRecords } from '../db/audit.ts'
+import { readHeads } from '../db/audit.ts'
 import { createPool, type Client, type Pool } from '../db/pool.ts'
-import { listSigningKeys } from '../db/signing-key.ts'
-import { auditTenantsMax, auditVerifyPageRows } from '../domain/limits.ts'
-import { verifyChain, type StoredRecord } from '../gateway/audit-verify.ts'
+import { auditTenantsMax } from '../domain/limits.ts'
+import { readAuditKeys, verifyWhole } from '../gateway/audit-whole.ts'
 import { readRunFile } from './local/run-file.ts'
 
 const config = loadConfig(process.env)
@@ -36,10 +34,10 @@ async function verifyAll(pool: Pool): Promise<boolean> {
 }
 
 async function verifyChains(client: Client): Promise<boolean> {
-  const publicKeys = await readPublicKeys(client)
+  const publicKeys = await readAuditKeys(client)
   let [chains, records, broken] = [0, 0, 0]
   for await (const { tenant, head } of everyChain(client)) {
-    const verified = await verifyChain(recordsOf(client, tenant), { publicKeys, tenant, head })
+    const verified = await verifyWhole(client, { publicKeys, tenant, head })
     chains += 1
     if (verified.ok) records += verified.count
     else {
@@ -52,11 +50,6 @@ async function verifyChains(client: Client): Promise<boolean> {
   return broken === 0
 }
 
-async function readPublicKeys(client: Client): Promise<ReadonlyMap<string, KeyObject>> {
-  const rows = (await listSigningKeys(client)).filter((row) => row.purpose === 'audit')
-  return new Map(rows.map((row) => [row.kid, createPublicKey({ key: row.publicJwk, format: 'jwk' })]))
-}
-
 async function* everyChain(client: Client): AsyncGenerator<Awaited<ReturnType<typeof readHeads>>[number]> {
   let afterTenant = ''
   for (;;) {
@@ -65,16 +58,5 @@ async function* everyChain(client: Client): AsyncGenerator<Awaited<ReturnType<ty
     const last = page.at(-1)
     if (!last || page.length < auditTenantsMax) return
     afterTenant = last.tenant
-  }
-}
-
-async function* recordsOf(client: Client, tenant: string): AsyncGenerator<StoredRecord> {
-  let afterSeq = 0
-  for (;;) {
-    const page = await readRecords(client, { tenant, afterSeq, limit: auditVerifyPageRows })
-    yield* page
-    const last = page.at(-1)
-    if (!last || page.length < auditVerifyPageRows) return
-    afterSeq = last.seq
   }
 }

@@ -1,11 +1,16 @@
 // The `gatehouse` command as a process: keys, files, signals and streams for `cli/`.
-import { chmod, mkdir, readFile, rename, stat, writeFile } from 'node:fs/promises'
+import { mkdir, readFile, stat } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline'
 import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import type { CliDeps, PrivateFile } from '../cli/deps.ts'
+import { FileError } from '../cli/exit-codes.ts'
 import { main } from '../cli/main.ts'
+import { tryLock } from './local/file-lock.ts'
+import { sleep } from './local/processes.ts'
+import { writeWhole } from './local/whole-file.ts'
+import { openFile, openStdout, readBytes } from './cli-files.ts'
 
 const interrupted = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
@@ -23,22 +28,50 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
 const env = (name: string) => (process.env[name] === '' ? undefined : process.env[name])
 const configHome = env('XDG_CONFIG_HOME') ?? join(homedir(), '.config')
 
+const fileBytesMax = 1_000_000 // keys, tokens and run.json are small; a device or a log given by mistake is not
+const aloneMsMax = 10_000
+
 async function readPrivate(path: string): Promise<PrivateFile | undefined> {
   try {
-    const [text, { mode }] = await Promise.all([readFile(path, 'utf8'), stat(path)])
-    return { text, exposed: (mode & 0o077) !== 0 }
+    const { mode, size } = await stat(path)
+    if (size > fileBytesMax) throw new FileError(path, 'EFBIG')
+    return { text: await readFile(path, 'utf8'), exposed: (mode & 0o077) !== 0 }
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
+    throw fileError(path, error)
   }
 }
 
 async function writePrivate(path: string, text: string): Promise<void> {
-  await mkdir(dirname(path), { recursive: true, mode: 0o700 })
-  const draft = `${path}.${process.pid}.draft`
-  await writeFile(draft, text, { mode: 0o600 })
-  await chmod(draft, 0o600) // a draft left by an earlier process keeps its mode otherwise
-  await rename(draft, path)
+  try {
+    await mkdir(dirname(path), { recursive: true, mode: 0o700 })
+    await writeWhole(path, text)
+  } catch (error) {
+    throw fileError(path, error)
+  }
+}
+
+const fileError = (path: string, error: unknown): unknown =>
+  error instanceof FileError ? error : new FileError(path, (error as NodeJS.ErrnoException).code, error)
+
+// What is read, changed and written again must not be changed by another command between.
+async function alone<T>(work: () => Promise<T>): Promise<T> {
+  const folder = join(configHome, 'gatehouse', 'lock')
+  const deadline = performance.now() + aloneMsMax
+  for (;;) {
+    const taken = await tryLock(folder).catch((error: unknown) => {
+      throw fileError(folder, error)
+    })
+    if (taken.kind === 'ours') {
+      try {
+        return await work()
+      } finally {
+        await taken.release()
+      }
+    }
+    if (performance.now() > deadline) throw new FileError(folder, 'EBUSY')
+    await sleep(20)
+  }
 }
 
 async function* inputLines(): AsyncGenerator<string> {
@@ -60,6 +93,9 @@ const deps: CliDeps = {
   absolute: (path) => resolve(path),
   readFile: readPrivate,
   writePrivateFile: writePrivate,
+  alone,
+  readBytes,
+  openOutput: async (path) => (path === undefined ? openStdout(interrupted.signal) : openFile(path)),
   signerFromKey: (key) => {
     const account = privateKeyToAccount(key)
     return { address: account.address, signMessage: (text) => account.signMessage({ message: text }) }

@@ -1,86 +1,42 @@
 // `npm run dev`: everything, and what changed is restarted: the API for doors, the workers for durable code, both for
-// what they share.
-import { watch } from 'node:fs'
-import { join, resolve } from 'node:path'
-import { ConfigError, loadConfig } from '../config/load.ts'
+// what they share, each double for itself.
 import { toError } from '../domain/errors.ts'
 import { root } from './files.ts'
-import { banner } from './local/banner.ts'
-import { supervise, type Supervised } from './local/supervisor.ts'
-import { aborted } from './process.ts'
+import { followChanges } from './local/changes.ts'
+import { partFolders, touchedBy, type Part } from './local/parts.ts'
+import type { Supervised } from './local/supervisor.ts'
+import { runUntilStopped } from './local/until-stopped.ts'
 
-type Part = 'api' | 'durable'
+type Say = (line: string) => void
 
-const partsOf: Readonly<Record<string, readonly Part[]>> = {
-  api: ['api'],
-  activities: ['durable'],
-  workflows: ['durable'],
-  ...Object.fromEntries(
-    [
-      'domain',
-      'schemas',
-      'config',
-      'telemetry',
-      'crypto',
-      'db',
-      'clients',
-      'gateway',
-      'workers',
-      'policy',
-      'agents',
-    ].map((room) => [room, ['api', 'durable'] as const]),
-  ),
-}
-const settleMs = 200 // an editor saves in several steps
-
-function follow(supervised: Supervised, say: (line: string) => void): () => void {
-  const changed = new Set<Part>()
-  let timer: NodeJS.Timeout | undefined
-  const restart = () => {
-    const parts = [...changed]
-    changed.clear()
-    say(`Changed: restarting ${parts.join(' and ')}.`)
-    void Promise.all(parts.map((part) => supervised.restart(part))).catch((error: unknown) =>
-      say(toError(error).message),
-    )
+async function follow(supervised: Supervised, say: Say): Promise<() => Promise<void>> {
+  const restarting = { last: Promise.resolve() }
+  const following = await followChanges({
+    root,
+    folders: partFolders,
+    onChanged: (paths) => {
+      restarting.last = restarting.last
+        .then(() => takeIn(paths, supervised, say))
+        .catch((error: unknown) => say(toError(error).message))
+    },
+  })
+  return async () => {
+    await following.stop()
+    await restarting.last
   }
-  const watchers = Object.entries(partsOf).map(([room, parts]) =>
-    watch(join(root, room), { recursive: true }, (_event, name) => {
-      if (name === null || !/\.(ts|sql|yaml|md|mjs)$/.test(name) || name.endsWith('README.md')) return
-      parts.forEach((part) => changed.add(part))
-      clearTimeout(timer)
-      timer = setTimeout(restart, settleMs)
-    }),
-  )
-  return () => watchers.forEach((watcher) => watcher.close())
 }
 
-async function main(): Promise<void> {
-  const startedAt = performance.now()
-  const ending = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => ending.abort())
-  const config = loadConfig(process.env)
-  const say = (line: string) => void process.stdout.write(`${line}\n`)
-  const options = {
-    config,
-    environment: process.env,
-    stateDir: resolve(config.stateDir),
-    apiReplicas: 1,
-    durableReplicas: 1,
-    say,
+async function takeIn(paths: readonly string[], supervised: Supervised, say: Say): Promise<void> {
+  const touched = touchedBy(paths)
+  if (touched.has('supervisor')) say('Changed: what starts everything. Only a new `npm run dev` takes that in.')
+  if (touched.has('database')) {
+    const applied = await supervised.migrate()
+    say(applied.length === 0 ? 'The database is up to date.' : `Applied ${applied.join(', ')}.`)
   }
-  const supervised = await supervise(options)
-  const readySeconds = (performance.now() - startedAt) / 1000
-  say(banner({ run: supervised.run(), readySeconds, environment: config.environment, stateDir: config.stateDir }))
-  const stopFollowing = follow(supervised, say)
-  await aborted(ending.signal)
-  stopFollowing()
-  await supervised.stop()
+  const parts = [...touched].filter((part): part is Part => part !== 'database' && part !== 'supervisor')
+  if (parts.length === 0) return
+  say(`Changed: ${paths.join(', ')}. Restarting ${parts.join(' and ')}.`)
+  await supervised.restart(parts)
 }
 
-try {
-  await main()
-} catch (error) {
-  process.stderr.write(`${toError(error).message}\n`)
-  process.exitCode = error instanceof ConfigError ? 78 : 1
-}
+await runUntilStopped({ replicas: () => ({ api: 1, durable: 1 }), beside: follow })

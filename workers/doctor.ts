@@ -2,9 +2,9 @@
 import { accessSync, constants, existsSync, statfsSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { Connection } from '@temporalio/client'
-import pg from 'pg'
 import { ConfigError, loadConfig, type Config } from '../config/load.ts'
 import { toError } from '../domain/errors.ts'
+import { lookAtDatabase } from './database-check.ts'
 import { readTemporalSettings, root } from './files.ts'
 import { isFree } from './local/ports.ts'
 import { packagedNative } from './local/postgres-files.ts'
@@ -16,7 +16,6 @@ type Verdict = { readonly ok: boolean; readonly says: string; readonly mend?: st
 type Check = readonly [name: string, look: () => Promise<Verdict> | Verdict]
 
 const freeBytesMin = 2_000_000_000 // a build of the CLI and a fresh database fit
-const databaseVersionMin = 150_000
 
 const good = (says: string): Verdict => ({ ok: true, says })
 const bad = (says: string, mend: string): Verdict => ({ ok: false, says, mend })
@@ -117,27 +116,15 @@ async function checkDatabase(config: Config, run: RunFile | undefined): Promise<
     packagedNative()
     return good('embedded Postgres is installed')
   }
-  const client = new pg.Client({ connectionString: url, connectionTimeoutMillis: 3_000 })
   try {
-    const refused = await client.connect().then(
-      () => undefined,
-      (error: unknown) => toError(error).message,
+    const { major, faults } = await lookAtDatabase(url)
+    if (faults.length === 0) return good(`Postgres ${major}, fsync on`)
+    return bad(faults.map(({ says }) => says).join('; '), faults.map(({ mend }) => mend).join('; '))
+  } catch (error) {
+    return bad(
+      `the database does not answer: ${toError(error).message}`,
+      'start Postgres, mend DATABASE_URL, or unset it to use the embedded one',
     )
-    if (refused !== undefined)
-      return bad(
-        `the database does not answer: ${refused}`,
-        'start Postgres, mend DATABASE_URL, or unset it to use the embedded one',
-      )
-    const { rows } = await client.query(
-      "SELECT current_setting('server_version_num')::int AS version, current_setting('fsync') AS fsync",
-    )
-    const { version, fsync } = rows[0] as { version: number; fsync: string }
-    if (version < databaseVersionMin) return bad(`Postgres ${Math.floor(version / 10_000)}`, 'use Postgres 15 or newer')
-    return fsync === 'on'
-      ? good(`Postgres ${Math.floor(version / 10_000)}, fsync on`)
-      : bad('fsync is off', 'switch fsync on: money must survive a power loss')
-  } finally {
-    await client.end().catch(() => undefined)
   }
 }
 

@@ -3,13 +3,17 @@ import { join } from 'node:path'
 import type { Config } from '../config/load.ts'
 import { createSeal, type Seal } from '../crypto/seal.ts'
 import { createListener, createPool, type Pool } from '../db/pool.ts'
+import { createPostgresQuota } from '../db/quota.ts'
 import { createTokenBus } from '../db/token-bus.ts'
+import { quotaConnectionsMax } from '../domain/limits.ts'
 import type { Pipeline } from '../gateway/call.ts'
+import { keepPayloads } from '../gateway/audit-payload.ts'
 import { createEpochs, type LiveEpochs } from '../gateway/epochs.ts'
 import { openEvidence } from '../gateway/evidence.ts'
+import { createMemoryQuota } from '../gateway/quota-memory.ts'
 import { createPipeline } from '../gateway/pipeline.ts'
 import { createPolicies, type LivePolicies } from '../gateway/policies.ts'
-import type { Clock, Members, TokenBus } from '../gateway/ports.ts'
+import type { Clock, Members, QuotaStore, TokenBus } from '../gateway/ports.ts'
 import { createSigningKeys, type SigningKeys } from '../gateway/signing-keys.ts'
 import { createEvents, type Events } from '../telemetry/events.ts'
 import { createTracing, type Tracing } from '../telemetry/tracing.ts'
@@ -29,6 +33,7 @@ export type Services = AsyncDisposable & {
   readonly policy: LivePolicies
   readonly policyFiles: PolicyFiles
   readonly pipeline: Pipeline
+  readonly quota: QuotaStore
   readonly bus: TokenBus
   readonly events: Events
   readonly metrics: Metrics
@@ -72,16 +77,26 @@ export async function assemble({
   const folder = join(config.stateDir, 'spool')
   const connection = () => createListener(url, `${name}-spool`)
   const evidence = stack.use(await openEvidence({ pool, keys, log, folder, connection }))
+  const quotaPool = createPool({
+    url,
+    connectionsMax: quotaConnectionsMax,
+    applicationName: `${name}-quota`,
+    onError: (error) => log.warn({ err: error }, 'an idle connection was lost'),
+  })
+  stack.defer(() => quotaPool.end())
+  const quota: QuotaStore = config.quotas === 'memory' ? createMemoryQuota() : createPostgresQuota(quotaPool)
   const compile = compilePolicyText
   const policyFiles = stack.use(await followPolicyFiles({ pool, compile, folders: policyFolders(config), log }))
   const policy = stack.use(await createPolicies({ pool, compile, listener, log }))
-  const pipeline = createPipeline({ pool, epochs, policy, evidence, events, spanIds: tracing.spanIds })
+  const plain = createPipeline({ pool, epochs, policy, evidence, quota, events, spanIds: tracing.spanIds })
+  const pipeline = config.auditPayloads ? keepPayloads(plain, { pool, seal, log }) : plain
   const bus = stack.use(
     createTokenBus({ pool, listener, onFault: (error) => log.warn({ err: error }, 'the token bus lost its line') }),
   )
   const owned = stack.move()
   return {
-    ...{ pool, seal, keys, members, epochs, policy, policyFiles, pipeline, bus, events, metrics, tracing, clock },
+    ...{ pool, seal, keys, members, epochs, policy, policyFiles, pipeline, quota, bus },
+    ...{ events, metrics, tracing, clock },
     publicUrl: config.publicUrl ?? `http://127.0.0.1:${config.port}`,
     [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),
   }

@@ -42,6 +42,14 @@ export const ledgerSteps: ActivityOptions = {
   summary: 'The turn is closed',
 }
 
+/** Old payloads are dropped by the page; the next run of the schedule goes on where this one stopped. */
+export const auditUpkeep: ActivityOptions = {
+  taskQueue: queues.batch,
+  startToCloseTimeout: '2 minutes',
+  retry: { maximumAttempts: 5, initialInterval: '1 second', maximumInterval: '30 seconds', backoffCoefficient: 2 },
+  summary: 'Old payloads are dropped',
+}
+
 /** A look at many rows: a page may take minutes, and the next run of the schedule comes anyway. */
 export const ledgerUpkeep: ActivityOptions = {
   taskQueue: queues.batch,

@@ -4,7 +4,6 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Client, StreamableHTTPClientTransport, type Transport } from '@modelcontextprotocol/client'
-import { StdioClientTransport } from '@modelcontextprotocol/client/stdio'
 import { GatewayError } from '../../domain/errors.ts'
 import {
   toolCallMs,
@@ -18,6 +17,7 @@ import {
 import type { ToolServer } from '../../schemas/tool.ts'
 import type { Logger } from '../../telemetry/log.ts'
 import { createUpstreamFetch } from '../upstream.ts'
+import { BoundedStdioTransport } from './bounded-stdio.ts'
 
 /** Environment of a stdio child: what programs need to run, nothing that somebody put there for us. */
 type ChildEnvironment = { readonly PATH: string; readonly LANG: string; readonly TZ: string }
@@ -157,7 +157,7 @@ type Stdio = { readonly command: string; readonly args: readonly string[] }
 
 async function stdioTransport(deps: ConnectionDeps, { command, args }: Stdio): Promise<Opening> {
   const home = await mkdtemp(join(tmpdir(), 'gatehouse-tool-'))
-  const transport = new StdioClientTransport({
+  const transport = new BoundedStdioTransport({
     command: deps.guard.command,
     args: [...deps.guard.args, command, ...args],
     env: { ...deps.environment, HOME: home, TMPDIR: home },

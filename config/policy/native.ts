@@ -1,7 +1,7 @@
 // Our own policy form: YAML rules compiled into the one rule form. All faults of a file are reported at once, each with
 // the file, the line, the rule and the field.
 import { z } from 'zod'
-import { policyConditionCharsMax, policyRulesMax } from '../../domain/limits.ts'
+import { meterAmountMax, policyConditionCharsMax, policyRulesMax } from '../../domain/limits.ts'
 import {
   actions,
   meters,
@@ -14,7 +14,7 @@ import {
 } from '../../domain/policy/rule.ts'
 import { effectClasses } from '../../domain/tool.ts'
 import { toolPattern } from './tool-reference.ts'
-import { PolicyError, readYaml, type YamlSource } from './yaml.ts'
+import { PolicyError, type YamlSource } from './yaml.ts'
 
 const Name = z.string().regex(/^[a-z0-9][a-z0-9.-]{0,79}$/)
 const ResourcePattern = z
@@ -32,10 +32,12 @@ const ToolReference = z.string().transform((text, context) => {
   return z.NEVER
 })
 
+// Thousandths stay exact in the counters.
+const Amount = z.number().positive().max(meterAmountMax).multipleOf(0.001)
 const Limit = z.strictObject({
   meter: z.enum(meters),
-  amount: z.number().positive(),
-  burst: z.number().positive().optional(),
+  amount: Amount,
+  burst: Amount.optional(),
   per: z.enum(['tenant-tool', 'human', 'wallet', 'tenant']).default('human'),
   rank: z.enum(['tool', 'plan', 'default']).default('default'),
 })
@@ -75,8 +77,7 @@ export const PolicyText = z.strictObject({
 })
 
 /** Compiles one file of our own form. Throws PolicyError with every fault. */
-export function compileNative(name: string, text: string, compileCondition: CompileCondition): Policy {
-  const source = readYaml(name, text)
+export function compileNative(source: YamlSource, compileCondition: CompileCondition): Policy {
   const parsed = PolicyText.safeParse(source.value)
   const faults = [
     ...(parsed.error?.issues ?? []).map((issue) => faultAt(source, issue.path, issue.message)),
@@ -91,7 +92,13 @@ export function compileNative(name: string, text: string, compileCondition: Comp
     const condition = rule.when === undefined ? undefined : compileCondition(rule.when, rule.phases)
     if (condition && 'faults' in condition) return condition.faults.map((fault) => at('when', fault))
     const line = source.lineOf(['rules', index])
-    return toRule(rule, { policyId: policy, version, source: `${name}:${line}`, effect, when: condition?.condition })
+    return toRule(rule, {
+      policyId: policy,
+      version,
+      source: `${source.name}:${line}`,
+      effect,
+      when: condition?.condition,
+    })
   })
   const broken = compiled.flatMap((each) => (Array.isArray(each) ? each : []))
   if (broken.length > 0) throw new PolicyError(broken)
@@ -115,6 +122,7 @@ function effectOf({ effect, assurance, limit, mode }: RuleText): RuleEffect | st
   if ((effect === 'limit') !== (limit !== undefined)) return 'a limit needs its `limit`, and nothing else has one'
   if (effect !== 'require-assurance' && assurance !== undefined) return 'only require-assurance has an `assurance`'
   if (effect === 'never' && mode === 'observe') return 'what is never done is never only observed'
+  if (limit?.meter === 'calls-per-day' && limit.burst !== undefined) return 'calls of a day have no burst'
   if (limit !== undefined) return mode === 'observe' ? 'a limit cannot be observed' : toLimit(limit)
   if (effect === 'require-assurance') {
     return { kind: 'require', requirement: 'assurance', ...(assurance === undefined ? {} : { assurance }) }

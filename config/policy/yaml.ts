@@ -1,7 +1,7 @@
 // YAML of a policy with its lines, and the error that carries every fault of it. Aliases are bounded: a few lines of YAML
 // must not unfold into gigabytes.
-import { isMap, isSeq, LineCounter, parseDocument, type Document, type Node } from 'yaml'
-import { policyAliasesMax, policyFileBytesMax } from '../../domain/limits.ts'
+import { isMap, isSeq, LineCounter, parseAllDocuments, type Document, type Node } from 'yaml'
+import { policyAliasesMax, policyDocumentsMax, policyFileBytesMax } from '../../domain/limits.ts'
 
 /** Raised with every fault of a policy file, one line each: `file:line: what`. */
 export class PolicyError extends Error {
@@ -20,18 +20,26 @@ export type YamlSource = {
   readonly lineOf: (path: readonly PropertyKey[]) => number
 }
 
-/** Reads one document. Throws PolicyError for what is no YAML. */
-export function readYaml(name: string, text: string): YamlSource {
+/** Reads every document of a file that holds something. Throws PolicyError for what is no YAML. */
+export function readDocuments(name: string, text: string): YamlSource[] {
   if (Buffer.byteLength(text) > policyFileBytesMax) {
     throw new PolicyError([`${name}:1: is larger than ${policyFileBytesMax} bytes`])
   }
   const lines = new LineCounter()
-  const document = parseDocument(text, { lineCounter: lines })
-  const faults = [...document.errors, ...document.warnings].map(
-    (error) => `${name}:${lines.linePos(error.pos[0]).line}: ${error.message.split('\n')[0] ?? ''}`,
-  )
+  const parsed = parseAllDocuments(text, { lineCounter: lines })
+  const documents = Array.isArray(parsed) ? parsed : []
+  const faults = documents
+    .flatMap(({ errors, warnings }) => [...errors, ...warnings])
+    .map((error) => `${name}:${lines.linePos(error.pos[0]).line}: ${error.message.split('\n')[0] ?? ''}`)
+  if (documents.length > policyDocumentsMax) faults.push(`${name}:1: has more than ${policyDocumentsMax} documents`)
   if (faults.length > 0) throw new PolicyError(faults)
-  return { name, value: valueOf(name, document), lineOf: (path) => lineOf(document, lines, path) }
+  return documents
+    .filter(({ contents }) => contents !== null)
+    .map((document) => ({
+      name,
+      value: valueOf(name, document),
+      lineOf: (path) => lineOf(document, lines, path),
+    }))
 }
 
 function valueOf(name: string, document: Document.Parsed): unknown {

@@ -1,75 +1,19 @@
 // The frame around every route: what never reaches a handler, and what every reply carries.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { z } from 'zod'
-import { checkRoutes, route, type Route } from '../../api/route.ts'
-import { GatewayError } from '../../domain/errors.ts'
 import { jsonDepthMax } from '../../domain/limits.ts'
 import { createIdentityRig, issueWalletToken, temporalUiUrl, type IdentityRig } from '../support/identity-rig.ts'
+import { createProbes } from '../support/probe-routes.ts'
 
 let rig: IdentityRig
-let handled: unknown[] = []
 
-const guard = { kind: 'public', because: 'A suite asks.' } as const
-const common = { family: 'wallet', summary: 'A probe.', guard } as const
-const Note = z.object({ note: z.unknown().optional() })
-
-const probes: Route[] = [
-  route({
-    ...common,
-    method: 'post',
-    path: '/probe/body',
-    body: Note,
-    bodyBytesMax: 1_000,
-    responses: { 200: Note },
-    async handle({ body }) {
-      handled.push(body)
-      return { status: 200, body }
-    },
-  }),
-  route({
-    ...common,
-    method: 'post',
-    path: '/api/v1/probe',
-    family: 'control',
-    body: z.strictObject({ note: z.string() }),
-    responses: { 200: Note },
-    async handle({ body }) {
-      handled.push(body)
-      return { status: 200, body }
-    },
-  }),
-  route({
-    ...common,
-    method: 'get',
-    path: '/probe/:id',
-    params: z.object({ id: z.string() }),
-    responses: { 200: null },
-    handle: async () => ({ status: 200 }),
-  }),
-  route({
-    ...common,
-    method: 'get',
-    path: '/probe/fault/:kind',
-    params: z.object({ kind: z.string() }),
-    responses: { 200: z.strictObject({ fine: z.literal(true) }) },
-    async handle({ params }) {
-      if (params.kind === 'bug') throw new TypeError('a secret detail')
-      if (params.kind === 'database')
-        throw Object.assign(new Error('connect ECONNREFUSED'), { code: 'ECONNREFUSED', syscall: 'connect' })
-      if (params.kind === 'limited') throw new GatewayError('rate-limited', 'Slower.', { retryAfterMs: 1_500 })
-      if (params.kind === 'funds')
-        throw new GatewayError('insufficient-funds', 'Not enough.', { details: { required: '5', inner: 'secret' } })
-      if (params.kind === 'status') return { status: 201, body: { fine: true } }
-      return { status: 200, body: { fine: false, secret: 'leaked' } }
-    },
-  }),
-]
+const handled: unknown[] = []
+const probes = createProbes(handled)
 
 beforeAll(async () => {
   rig = await createIdentityRig({ routes: probes })
 })
 beforeEach(async () => {
-  handled = []
+  handled.length = 0
   await rig.forgetRates()
 })
 afterAll(async () => {
@@ -165,13 +109,6 @@ test('our own origin is served', async () => {
   expect((await rig.call('GET', '/health', { headers: { origin: rig.base } })).status).toBe(200)
 })
 
-test.each(['DELETE', 'PUT', 'PATCH', 'GET', 'OPTIONS'])('%s on a POST route is not executed', async (method) => {
-  const reply = await rig.call(method, '/probe/body')
-  expect([reply.status, reply.headers.get('allow')]).toEqual([405, 'POST'])
-  expect((await bodyOf(reply))['code']).toBe('METHOD_NOT_ALLOWED')
-  expect(handled).toEqual([])
-})
-
 test.each(['/nowhere', '/probe', '/../etc/passwd', '/problems/none'])('there is nothing at %s', async (path) => {
   expect((await rig.call('GET', path)).status).toBe(404)
 })
@@ -259,21 +196,6 @@ test('every reply carries its ids and is not stored; a valid traceparent is cont
     expect(other).toMatch(/^[0-9a-f]{32}$/)
     expect([traceId, '0'.repeat(32)]).not.toContain(other)
   }
-})
-
-test.each<[string, Partial<Route>, string]>([
-  ['without a guard', { guard: undefined as never }, 'no guard'],
-  ['with an unknown guard', { guard: { kind: 'friend' } as never }, 'no guard'],
-  ['that is public for no reason', { guard: { kind: 'public', because: '' } }, 'says nothing'],
-  ['with a permission that nobody has', { guard: { kind: 'wallet', permission: 'root' } }, 'says nothing'],
-])('a route %s does not start', (_name, changes, text) => {
-  const [probe] = probes
-  expect(() => checkRoutes([{ ...(probe as Route), ...changes }])).toThrow(text)
-})
-
-test('a route that is declared twice does not start', () => {
-  const [probe] = probes
-  expect(() => checkRoutes([probe as Route, probe as Route])).toThrow('twice')
 })
 
 test('ready says which part is missing, health says what is degraded', async () => {

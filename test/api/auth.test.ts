@@ -184,17 +184,43 @@ test.each(['/auth', '/api/auth'])('token-message and create-token under %s make 
   expect(payload['exp']).toBe(payload['expiry'])
 })
 
-test.each([
-  ['per network address', () => privateKeyToAccount(generatePrivateKey()).address],
-  ['per wallet', () => account.address],
-])('sign-in requests are limited %s, and say when to come again', async (name, addressOf) => {
-  for (let round = 0; round < authRequestsPerMinuteMax; round += 1) {
-    expect((await rig.call('GET', `/auth/challenge?walletAddress=${addressOf()}`)).status).toBe(200)
-    if (name === 'per wallet') await rig.pool.query("DELETE FROM rate_bucket WHERE key LIKE 'auth:address:%'")
-  }
-  const reply = await rig.call('GET', `/auth/challenge?walletAddress=${addressOf()}`)
+const forgetAddresses = () => rig.pool.query("DELETE FROM rate_bucket WHERE key LIKE 'auth:address:%'")
+
+test('sign-in requests are limited per network address, and say when to come again', async () => {
+  const ask = () =>
+    rig.call('GET', `/auth/challenge?walletAddress=${privateKeyToAccount(generatePrivateKey()).address}`)
+  for (let round = 0; round < authRequestsPerMinuteMax; round += 1) expect((await ask()).status).toBe(200)
+  const reply = await ask()
   expect(Number(reply.headers.get('retry-after'))).toBeGreaterThan(0)
   await expectRefused(reply, 429, 'RATE_LIMITED')
+})
+
+test('a wallet signs in so many times a minute, from wherever', async () => {
+  for (let round = 0; round < authRequestsPerMinuteMax; round += 1) {
+    expect((await verify(await proof())).status).toBe(200)
+    await forgetAddresses()
+  }
+  const answer = await proof()
+  await expectRefused(await verify(answer), 429, 'RATE_LIMITED')
+  await rig.forgetRates()
+  expect((await verify(answer)).status).toBe(200) // the challenge was not used up
+})
+
+test('whoever knows the address of a wallet keeps its owner neither from signing in nor from revoking', async () => {
+  const { token } = await rig.signIn(account)
+  for (let round = 0; round <= authRequestsPerMinuteMax; round += 1) {
+    await challenge()
+    await verify({ ...(await proof()), signature: `0x${'1'.repeat(128)}1b` })
+    await forgetAddresses()
+  }
+  expect((await verify(await proof())).status).toBe(200)
+  const revoke = (body: unknown, by = token) => rig.call('POST', '/api/auth/revoke', { token: by, body })
+  const stolen = await rig.signIn(account)
+  const spent = []
+  for (let round = 0; round <= authRequestsPerMinuteMax; round += 1)
+    spent.push((await revoke({ tokenId: 'f'.repeat(32) }, stolen.token)).status)
+  expect(spent.at(-1)).toBe(429)
+  expect((await revoke({ all: true })).status).toBe(200)
 })
 
 test('only the owner revokes a token, and a session id is no token', async () => {

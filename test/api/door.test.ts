@@ -101,3 +101,11 @@ test('whatever method somebody makes up, it opens no new series of the metrics',
   expect(text).not.toMatch(/PROPFIND|SEARCH|LINK/)
   expect(text).toContain('route="other /health",status="405"')
 })
+
+test('a body that nobody asked for is not read to its end: the connection closes after the reply', async () => {
+  const head = `GET /health HTTP/1.1\r\nHost: ${rig.host}\r\n`
+  expect(await rig.raw(`${head}Content-Length: 9999999\r\n\r\nabc`)).toMatch(
+    /^HTTP\/1\.1 200 [\s\S]*connection: close/i,
+  )
+  expect(await rig.raw(`${head}Content-Length: 0\r\nConnection: close\r\n\r\n`)).toMatch(/^HTTP\/1\.1 200 /)
+})

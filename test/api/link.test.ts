@@ -54,6 +54,13 @@ test('an unknown, a used and an old code sign nobody in', async () => {
   expect((await open(late)).status).toBe(404)
 })
 
+test('a program that only looks at a link, as mail and chat do, does not use it up', async () => {
+  const { token } = await rig.signIn()
+  const path = await linkOf(token)
+  expect((await rig.call('HEAD', path)).status).toBe(405)
+  expect((await open(path)).status).toBe(302)
+})
+
 test('a link dies with the credential that opened it', async () => {
   const { token } = await rig.signIn()
   const path = await linkOf(token)

@@ -1,6 +1,6 @@
 // The command as a process: private files, exit codes, interrupts and pipes that close.
 import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -70,6 +70,53 @@ test('keys and tokens are files only their owner can read', async () => {
   expect(readFileSync(keyFile, 'utf8')).toMatch(/^0x[0-9a-f]{64}\n$/)
   const modes = [keyFile, join(keyFile, '..'), join(folder, 'gatehouse'), join(folder, 'gatehouse/credentials.json')]
   expect(modes.map((path) => (statSync(path).mode & 0o777).toString(8))).toEqual(['600', '700', '700', '600'])
+})
+
+test('many sign-ins at once, each at its own server, are all remembered', async () => {
+  const more = await Promise.all(Array.from({ length: 4 }, () => startApiDouble()))
+  const logins = more.map(({ url }) => start(cli, ['login', '--new', '--json', '--url', url]))
+  expect(await Promise.all(logins.map(({ ended }) => ended))).toEqual([0, 0, 0, 0])
+  const known = JSON.parse(readFileSync(join(folder, 'gatehouse/credentials.json'), 'utf8')) as object
+  expect(Object.keys(known).toSorted()).toEqual(more.map(({ url }) => url).toSorted())
+  expect(readdirSync(join(folder, 'gatehouse')).toSorted()).toEqual(['credentials.json', 'keys', 'lock'])
+  for (const each of more) await each[Symbol.asyncDispose]()
+}, 60_000)
+
+test.each([
+  { what: 'a folder for a key', args: ['login', '--private-key', '.'], says: /is a folder\.$/ },
+  {
+    what: 'a folder for the credentials',
+    prepare: () => mkdirSync(join(folder, 'gatehouse/credentials.json'), { recursive: true }),
+    says: /credentials\.json is a folder\.$/,
+  },
+  {
+    what: 'a file for the folder of keys',
+    args: ['login', '--new'],
+    prepare: () => writeFileSync(join(folder, 'gatehouse'), ''),
+    says: /gatehouse.* lies below something that is no folder\.$/,
+  },
+  {
+    what: 'credentials that are torn',
+    prepare: () => {
+      mkdirSync(join(folder, 'gatehouse'))
+      writeFileSync(join(folder, 'gatehouse/credentials.json'), '{"http')
+    },
+    says: /credentials\.json does not hold what it should; remove it and sign in again\.$/,
+  },
+  {
+    what: 'a log for a key',
+    args: ['login', '--private-key', 'FOLDER/large.log'],
+    prepare: () => writeFileSync(join(folder, 'large.log'), 'x'.repeat(1_000_001)),
+    says: /large\.log is too large\.$/,
+  },
+])('$what ends with a code and a sentence', async ({ args = ['wallet', 'balance'], prepare, says }) => {
+  prepare?.()
+  const words = args.map((word) => word.replace('FOLDER', folder))
+  const { said, ended } = start(cli, [...words, '--json'])
+  expect(await ended).toBe(9)
+  const { error, exitCode } = JSON.parse(said.err) as { error: { code: string; message: string }; exitCode: number }
+  expect([error.code, exitCode]).toEqual(['FILE', 9])
+  expect(error.message).toMatch(says)
 })
 
 test('an interrupt in a streaming turn cancels it and ends with 130', async () => {

@@ -8,6 +8,7 @@ import { createMcpHandler, McpServer } from '@modelcontextprotocol/server'
 import { z } from 'zod'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createToolUpstreams, type ToolUpstreams } from '../../clients/tools.ts'
+import { toolUnreadBytesMax } from '../../domain/limits.ts'
 import type { ToolServer } from '../../schemas/tool.ts'
 import { createLogger } from '../../telemetry/log.ts'
 import { serveLoopback } from '../../workers/local/loopback.ts'
@@ -199,6 +200,57 @@ test('a killed worker leaves no process of its stdio servers', async () => {
   await expect.poll(() => existsSync(path) && living(written('orphaned').pids).length, { timeout: 3_000 }).toBe(2)
   worker.kill('SIGKILL')
   await expect.poll(() => living(written('orphaned').pids), { timeout: 3_000 }).toEqual([])
+})
+
+// Answers the opening and never reads again.
+const deaf = join(notes, 'deaf.mjs')
+writeFileSync(
+  deaf,
+  `import { writeFileSync } from 'node:fs'
+writeFileSync(process.argv[2], [process.pid, process.pid, process.env.HOME].join(' '))
+setInterval(() => {}, 1000)
+process.stdin.on('data', (chunk) => {
+  const id = /"id":(\\d+)/.exec(chunk.toString())?.[1]
+  if (id === undefined || !chunk.toString().includes('initialize"')) return process.stdin.pause()
+  const result = { protocolVersion: '2025-11-25', capabilities: { tools: {} }, serverInfo: { name: 's', version: '1' } }
+  process.stdout.write(JSON.stringify({ jsonrpc: '2.0', id: Number(id), result }) + '\\n')
+})
+`,
+)
+
+test('a server that no longer reads is given up when too much waits for it', async () => {
+  const args = [deaf, join(notes, 'deaf')]
+  await using own = upstreams([
+    { id: 'deaf', title: 'x', transport: { kind: 'stdio', command: process.execPath, args } },
+  ])
+  const codes: string[] = []
+  for (let round = 0; round < 60 && codes.at(-1) !== 'tool-server-unavailable'; round += 1) {
+    const order = {
+      server: 'deaf',
+      tool: 'write',
+      args: { text: 'x'.repeat(99_000) },
+      signal,
+      timeoutMs: round === 0 ? 2_000 : 20,
+    }
+    codes.push(await own.call(order).then(String, (error: { code: string }) => error.code))
+  }
+  expect(new Set(codes)).toEqual(new Set(['tool-timeout', 'tool-server-unavailable']))
+  expect(codes.length).toBeGreaterThan(toolUnreadBytesMax / 100_000 - 2)
+  await expect.poll(() => living(written('deaf').pids), { timeout: 3_000 }).toEqual([])
+})
+
+test('a killed worker leaves no process of a server that no longer read what it was sent', async () => {
+  const path = join(notes, 'deaf-orphan')
+  const run = `const { spawn } = require('node:child_process')
+    const args = ${JSON.stringify([...guard.args, process.execPath, deaf, path])}
+    const child = spawn(process.execPath, args, { stdio: ['pipe', 'ignore', 'ignore'] })
+    child.stdin.write('x'.repeat(1_000_000))
+    setInterval(() => {}, 1000)`
+  const worker = spawn(process.execPath, ['-e', run], { stdio: 'ignore' })
+  await expect.poll(() => existsSync(path) && living(written('deaf-orphan').pids).length, { timeout: 3_000 }).toBe(2)
+  await new Promise((resolve) => setTimeout(resolve, 300))
+  worker.kill('SIGKILL')
+  await expect.poll(() => living(written('deaf-orphan').pids), { timeout: 4_000 }).toEqual([])
 })
 
 test('a child that died is started again after a rest, and its group and home are gone', async () => {

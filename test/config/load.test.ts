@@ -10,7 +10,8 @@ const production = {
   DATABASE_URL: 'postgres://a:planted@db/x',
   TEMPORAL_ADDRESS: 'temporal:7233',
   ANTHROPIC_API_KEY: 'planted-key',
-  GATEHOUSE_MASTER_KEY: '0123456789abcdef'.repeat(4),
+  GATEHOUSE_MASTER_KEY: '5f1c0a97be42d8e36b7094f2ac8d13e5907f6b2c4e8a1d35f0b79c6e24d8a1b3',
+  GATEHOUSE_PROXIES: '1',
   GATEHOUSE_PUBLIC_URL: 'https://gate.example',
 }
 
@@ -26,15 +27,38 @@ test('all faults are told at once, by name', () => {
   expect(load).toThrow(/GATEHOUSE_PORT[\s\S]*GATEHOUSE_TEMPORAL[\s\S]*DATABASE_URL[\s\S]*TEMPORAL_ADDRESS/)
 })
 
-test.each(['DATABASE_URL', 'TEMPORAL_ADDRESS', 'ANTHROPIC_API_KEY', 'GATEHOUSE_MASTER_KEY', 'GATEHOUSE_PUBLIC_URL'])(
-  'production refuses to start without %s',
-  (name) => {
-    expect(() => loadConfig({ ...production, [name]: '' })).toThrow(new RegExp(name))
-  },
-)
+test.each([
+  'DATABASE_URL',
+  'TEMPORAL_ADDRESS',
+  'ANTHROPIC_API_KEY',
+  'GATEHOUSE_MASTER_KEY',
+  'GATEHOUSE_PUBLIC_URL',
+  'GATEHOUSE_PROXIES',
+])('production refuses to start without %s', (name) => {
+  expect(() => loadConfig({ ...production, [name]: '' })).toThrow(new RegExp(name))
+})
 
-test('production refuses a default master key and plain http', () => {
-  expect(() => loadConfig({ ...production, GATEHOUSE_MASTER_KEY: '0'.repeat(64) })).toThrow(/default/)
+test.each([
+  '0'.repeat(64),
+  'deadbeef'.repeat(8),
+  '0123456789abcdef'.repeat(4),
+  '0123456789ABCDEF0123456789abcdef'.repeat(2),
+])('production refuses the default master key %s', (key) => {
+  expect(() => loadConfig({ ...production, GATEHOUSE_MASTER_KEY: key })).toThrow(/GATEHOUSE_MASTER_KEY: .*default/)
+})
+
+test.each(['postgres', 'password', 'changeme', 'Secret'])('production refuses the database password %s', (password) => {
+  for (const name of ['DATABASE_URL', 'DATABASE_OWNER_URL'])
+    expect(() => loadConfig({ ...production, [name]: `postgres://gate:${password}@db:5432/x` })).toThrow(
+      new RegExp(`${name}: .*default`),
+    )
+})
+
+test('production takes no proxies when that is said', () => {
+  expect(loadConfig({ ...production, GATEHOUSE_PROXIES: '0' }).proxies).toBe(0)
+})
+
+test('production refuses plain http', () => {
   expect(() => loadConfig({ ...production, GATEHOUSE_PUBLIC_URL: 'http://gate.example' })).toThrow(/https/)
 })
 

@@ -1,12 +1,16 @@
 // The golden suite: one raw request per contract row that is served, compared with a committed reply. It runs against a
 // whole installation, so that a row is green only when a client of that shape would be served.
+import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { privateKeyToAccount, generatePrivateKey } from 'viem/accounts'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { connectLedgerFacts } from '../support/ledger-facts.ts'
-import { expectGolden } from '../support/golden.ts'
-import { startInstallation, type Installation } from '../support/installation.ts'
+import { expectGolden, rememberRequests, withoutGolden } from '../support/golden.ts'
+import { cancelCases, moneyStopCase, rateCase } from './cases.ts'
+import { policyCases } from './policy-cases.ts'
+import { everyRoute } from '../support/every-route.ts'
+import { startInstallation, until, type Installation } from '../support/installation.ts'
 import { signIn, type Person } from '../support/person.ts'
-import { readFileSync } from 'node:fs'
 
 let house: Installation
 let base: string
@@ -14,6 +18,8 @@ let person: Person
 let other: Person
 let operator: Person
 let sessionId: string
+
+const stopRemembering = rememberRequests()
 
 beforeAll(async () => {
   house = await startInstallation()
@@ -34,6 +40,7 @@ beforeEach(async () => {
 })
 
 afterAll(async () => {
+  stopRemembering()
   await house[Symbol.asyncDispose]()
 }, 30_000)
 
@@ -56,20 +63,25 @@ test.each(['/auth', '/api/auth'])('2 challenge and verify under %s', async (pref
   await expectGolden(`2-${name}-verify-again`, await post(`${prefix}/verify`, body))
 })
 
-test('2 token-message and create-token', async () => {
+test.each([
+  ['/api/auth', '2'],
+  ['/auth', '2-auth'],
+])('2 token-message and create-token under %s', async (prefix, name) => {
   const account = privateKeyToAccount(generatePrivateKey())
   const expiresAt = new Date(Date.now() + 86_400_000).toISOString()
   const query = new URLSearchParams({ walletAddress: account.address, expiresAt, permissions: 'chat:*,wallet:read' })
-  const rendered = await fetch(`${base}/api/auth/token-message?${query.toString()}`)
+  const rendered = await fetch(`${base}${prefix}/token-message?${query.toString()}`)
   const copy = rendered.clone()
-  await expectGolden('2-token-message', rendered)
+  await expectGolden(`${name}-token-message`, rendered)
   const { message } = (await copy.json()) as { message: string }
   const signature = await account.signMessage({ message })
   const permissions = ['chat:*', 'wallet:read']
-  await expectGolden(
-    '2-create-token',
-    await post('/api/auth/create-token', { walletAddress: account.address, signature, expiresAt, permissions }),
-  )
+  const order = { walletAddress: account.address, signature, expiresAt, permissions }
+  await expectGolden(`${name}-create-token`, await post(`${prefix}/create-token`, order))
+})
+
+test('14 a rate that is used up', async () => {
+  expect(await rateCase(await house.run(), await signIn(base))).toBe(429)
 })
 
 test('2 revoke ends a token at once', async () => {
@@ -82,15 +94,36 @@ test('2 link gives a single-use address', async () => {
   const linked = await operator.call('POST', '/auth/link', {})
   const { url } = (await linked.clone().json()) as { url: string }
   await expectGolden('2-link', linked)
-  expect((await fetch(url, { redirect: 'manual' })).status).toBe(302)
+  await expectGolden('2-link-used', await fetch(url, { redirect: 'manual' }))
   await expectGolden('2-link-again', await fetch(url, { redirect: 'manual' }))
 })
 
-test('3 the key set', async () => {
-  const reply = await fetch(`${base}/.well-known/jwks.json`)
-  const { keys } = (await reply.json()) as { keys: Record<string, unknown>[] }
-  expect(keys[0]).toMatchObject({ kty: 'EC', crv: 'P-256', alg: 'ES256', use: 'sig' })
-  expect(keys.every((key) => !('d' in key))).toBe(true)
+test('1 and 3: key sets, problems and the document of the routes', async () => {
+  for (const name of ['jwks', 'audit-jwks']) {
+    const reply = await fetch(`${base}/.well-known/${name}.json`)
+    const { keys } = (await reply.clone().json()) as { keys: Record<string, unknown>[] }
+    expect(keys.every((key) => !('d' in key))).toBe(true)
+    await expectGolden(`3-${name}`, reply)
+  }
+  await expectGolden('1-problem', await fetch(`${base}/problems/insufficient-funds`))
+  await expectGolden('1-problem-unknown', await fetch(`${base}/problems/nothing`))
+  const document = await fetch(`${base}/openapi.json`)
+  const committed = readFileSync(fileURLToPath(new URL('../../docs/openapi.json', import.meta.url)), 'utf8')
+  expect(await document.clone().json()).toEqual(JSON.parse(committed))
+  await expectGolden('1-openapi', document, '<docs/openapi.json>')
+})
+
+test('1 the same request under one key is answered from what was kept', async () => {
+  const fresh = await signIn(base)
+  const send = (period: string) =>
+    fetch(`${base}/wallet/budgets/agent/assistant`, {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${fresh.token}`, 'content-type': 'application/json', 'idempotency-key': 'one' },
+      body: JSON.stringify({ period, limitMicroUsd: '5000' }),
+    })
+  expect((await send('weekly')).status).toBe(200)
+  await expectGolden('1-key-replayed', await send('weekly'))
+  await expectGolden('1-key-reused', await send('daily'))
 })
 
 test('4 agents, list and detail', async () => {
@@ -141,6 +174,14 @@ test('5 chat answers with events, and replays the turn to a viewer', async () =>
   )
 })
 
+test('5 a turn is cancelled while it runs, and not after it ended', async () => {
+  expect(await cancelCases(await house.run(), await signIn(base))).toEqual([202, 200, 409])
+})
+
+test('5 and 6: stopped money is 503, and says when to come again', async () => {
+  expect(await moneyStopCase(await house.run(), await signIn(base))).toBe(503)
+})
+
 test('6 wallet balance and transactions', async () => {
   const fresh = await signIn(base)
   await expectGolden('6-balance', await fresh.call('GET', '/wallet/balance'))
@@ -176,6 +217,7 @@ test('6 settings and runtime scopes', async () => {
   await expectGolden('6-scope-enabled', await fresh.call('POST', `${scopes}/${id}/servers/everything/enable`))
   await expectGolden('6-scope-disabled', await fresh.call('POST', `${scopes}/${id}/servers/everything/disable`))
   await expectGolden('6-scopes', await fresh.call('GET', scopes))
+  await expectGolden('6-scope-read', await fresh.call('GET', `${scopes}/${id}`))
   await expectGolden('6-scope-foreign', await other.call('GET', `${scopes}/${id}`))
   const session = await fresh.openSession()
   const chat = `/agents/assistant/sessions/${session}/chat?scopeId=${id}`
@@ -190,6 +232,28 @@ test('6 settings and runtime scopes', async () => {
     await fresh.call('POST', `/agents/assistant/sessions/${session}/chat`, { message: 'hello' }),
   )
   await expectGolden('6-transactions-by-type', await fresh.call('GET', '/wallet/transactions?type=settlement'))
+})
+
+test('15 audit: records, checkpoints, verification, exports and keys', async () => {
+  const poor = await signIn(base)
+  await poor.openSession()
+  await until(async () => ((await poor.json('GET', '/api/v1/audit'))['records'] as unknown[]).length === 1, 10_000)
+  await expectGolden('15-audit', await poor.call('GET', '/api/v1/audit?decision=allow&limit=1'))
+  await expectGolden('15-audit-unknown-filter', await poor.call('GET', '/api/v1/audit?colour=red'))
+  await expectGolden('15-audit-foreign', await poor.call('GET', `/api/v1/audit?wallet=${other.address}`))
+  await expectGolden('15-checkpoints', await poor.call('GET', '/api/v1/audit/checkpoints'))
+  await expectGolden('15-verify', await poor.call('POST', '/api/v1/audit/verify', {}))
+  await expectGolden('15-verify-foreign', await poor.call('POST', '/api/v1/audit/verify', { tenant: 'demo' }))
+  await expectGolden('15-export', await poor.call('GET', '/api/v1/audit/export?after=0&to=1'))
+  await expectGolden('15-export-redacted', await poor.call('GET', '/api/v1/audit/export?after=0&to=1&redact=true'))
+  await expectGolden('15-export-no-part', await poor.call('GET', '/api/v1/audit/export'))
+  await expectGolden(
+    '15-export-foreign',
+    await poor.call('GET', `/api/v1/audit/export?after=0&tenant=${other.address}`),
+  )
+  const someRecord = '11111111-1111-4111-8111-111111111111'
+  await expectGolden('15-payload-none', await poor.call('GET', `/api/v1/audit/payload?record=${someRecord}`))
+  await expectGolden('15-payload-malformed', await poor.call('GET', '/api/v1/audit/payload?record=7'))
 })
 
 test('1.2 and 1.3: what is refused says why in the family of the route', async () => {
@@ -212,35 +276,25 @@ test('1.2 and 1.3: what is refused says why in the family of the route', async (
 })
 
 test('17 policies of operators', async () => {
-  const at = '/api/v1/policies'
-  const text = (effect: string) =>
-    `policy: guests\nversion: 1\nrules: [{ id: guests-read, effect: ${effect}, tenants: [guests], reason: Guests. }]\n`
-  await expectGolden('17-policies-refused', await person.call('GET', at))
-  const ofFile = { text: text('allow').replace('policy: guests', 'policy: default') }
-  await expectGolden('17-policy-from-file', await operator.call('PUT', `${at}/default`, ofFile))
-  await expectGolden('17-policy-validate', await operator.call('POST', `${at}/validate`, { text: text('maybe') }))
-  await expectGolden('17-policy-invalid', await operator.call('PUT', `${at}/guests`, { text: text('maybe') }))
-  await expectGolden('17-policy-put', await operator.call('PUT', `${at}/guests`, { text: text('allow') }))
-  await operator.call('PUT', `${at}/guests`, { text: text('deny') })
-  await expectGolden('17-policy-rollback', await operator.call('POST', `${at}/guests/rollback`, { version: 1 }))
-  await expectGolden('17-policy-versions', await operator.call('GET', `${at}/guests/versions`))
-  await expectGolden('17-policy', await operator.call('GET', `${at}/guests`))
-  const asked = { action: 'tool.call', phase: 'stream', resource: 'tool:workbench/delete_note' }
-  await expectGolden('17-policy-explain', await operator.call('POST', `${at}/explain`, asked))
-  await expectGolden('17-policy-retired', await operator.call('DELETE', `${at}/guests`))
+  expect(await policyCases(operator, person)).toBe(404)
 })
 
-test('10 health, ready, documents for operators only, and the codec', async () => {
+test('10 health, ready, counters for operators only, and the codec', async () => {
   await expectGolden('10-health', await fetch(`${base}/health`))
   await expectGolden('10-ready', await fetch(`${base}/ready`))
   await expectGolden('10-metrics-refused', await person.call('GET', '/metrics'))
-  expect((await operator.call('GET', '/metrics')).status).toBe(200)
-  expect((await person.call('GET', '/openapi.json')).status).toBe(200)
+  await expectGolden('10-metrics', await operator.call('GET', '/metrics'), '<counters>')
   await expectGolden('10-codec-refused', await person.call('POST', '/temporal/codec/decode', { payloads: [] }))
   const encoded = await operator.call('POST', '/temporal/codec/encode', {
     payloads: [{ metadata: { encoding: btoa('json/plain') }, data: btoa('"hello"') }],
   })
-  const { payloads } = (await encoded.json()) as { payloads: { metadata: Record<string, string> }[] }
+  const { payloads } = (await encoded.clone().json()) as { payloads: { metadata: Record<string, string> }[] }
   expect(atob(payloads[0]?.metadata['encoding'] ?? '')).toBe('binary/encrypted')
+  await expectGolden('10-codec-encode', encoded, '<ciphertext>')
   await expectGolden('10-codec-decode', await operator.call('POST', '/temporal/codec/decode', { payloads }))
+})
+
+// The last of the file: it looks back at all of them. Payloads are not kept unless somebody asks for it.
+test('every route that is served has a golden case', () => {
+  expect(withoutGolden(everyRoute())).toEqual(['GET /api/v1/audit/payload'])
 })

@@ -129,6 +129,23 @@ test('Postgres and Temporal that are killed in a streaming turn come back, and t
   expect(lastOf(next).type).toBe('done')
 }, 150_000)
 
+test('the schedule of retention drops payloads whose class is over', async () => {
+  const run = await house.run()
+  await using ledger = await connectLedgerFacts(run.databaseUrl)
+  await ledger.query(
+    "INSERT INTO audit_payload SELECT gen_random_uuid(), 'old', class, '\\x00', now() - interval '100 days' FROM unnest('{30d,90d,180d}'::text[]) class",
+  )
+  const connection = await Connection.connect({ address: run.temporalAddress })
+  try {
+    await new ScheduleClient({ connection, namespace: 'gatehouse' }).getHandle('payload-retention').trigger()
+    const left = () => ledger.query("SELECT retention FROM audit_payload WHERE tenant = 'old'")
+    await until(async () => (await left()).length === 1, 15_000)
+    expect(await left()).toEqual([{ retention: '180d' }])
+  } finally {
+    await connection.close()
+  }
+}, 60_000)
+
 test('the schedules of the ledger settle a hold that nobody will resolve, and stop the money of a wallet whose sums are wrong', async () => {
   const run = await house.run()
   await using ledger = await connectLedgerFacts(run.databaseUrl)

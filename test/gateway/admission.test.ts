@@ -19,7 +19,7 @@ afterAll(async () => {
 test('records an admission in the transaction of its door, and a fault of the door as one', async () => {
   const person = await createPerson(database.pool)
   const call = toolCall(person, 'write')
-  const answer = await gateway.pipeline.admit(call, (record) =>
+  const answer = await gateway.pipeline.admit(call, ({ record }) =>
     inTransaction(database.pool, async (client) => {
       await record(client)
       return 'in'
@@ -27,7 +27,7 @@ test('records an admission in the transaction of its door, and a fault of the do
   )
   expect(answer).toMatchObject({ kind: 'done', value: 'in' })
   const fault = new Error('no room')
-  const failing = gateway.pipeline.admit(call, (record) =>
+  const failing = gateway.pipeline.admit(call, ({ record }) =>
     inTransaction(database.pool, async (client) => {
       await record(client)
       throw fault

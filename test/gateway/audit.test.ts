@@ -3,16 +3,30 @@ import { execFile } from 'node:child_process'
 import { generateKeyPairSync, randomUUID, sign } from 'node:crypto'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { sha256Hex } from '../../crypto/evidence.ts'
 import { canonicalJson } from '../../crypto/portable/canonical-json.ts'
-import { lockHead, readHeads, readRecords } from '../../db/audit.ts'
+import { lockHead } from '../../db/audit.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import type { Principal } from '../../domain/principal.ts'
 import { gatewayIdentity } from '../../gateway/audit-record.ts'
-import { verifyChain, type Verified } from '../../gateway/audit-verify.ts'
 import packageJson from '../../package.json' with { type: 'json' }
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { scrubbedEnvironment } from '../support/installation.ts'
-import { asIntruder, createPerson, openGateway, recordsOf, toolCall, type Gateway } from './fixture.ts'
+import {
+  allowAll,
+  asIntruder,
+  createPerson,
+  fund,
+  growChain,
+  holdOf,
+  openGateway,
+  policyOf,
+  recordsOf,
+  ruleOf,
+  toolCall,
+  verifyStored,
+  type Gateway,
+} from './fixture.ts'
 
 let database: TestDatabase
 let gateway: Gateway
@@ -32,19 +46,8 @@ afterAll(async () => {
 
 const effect = async () => ({ value: 'fine', output: 'fine' })
 
-async function chainOf(principal: Principal, length: number): Promise<void> {
-  for (let n = 0; n < length; n += 1) await gateway.pipeline.run(toolCall(principal, n % 2 ? 'read' : 'write'), effect)
-  await gateway.sealer.drain()
-}
-
-async function verifyTenant(tenant: string): Promise<Verified> {
-  const [row] = (await readHeads(database.pool, { afterTenant: '', limit: 1_000 })).filter(
-    (each) => each.tenant === tenant,
-  )
-  const publicKeys = new Map(gateway.keys.publicKeys('audit').map(({ kid, key }) => [kid, key]))
-  const records = await readRecords(database.pool, { tenant, afterSeq: 0, limit: 1_000 })
-  return verifyChain(records, { publicKeys, tenant, head: row?.head ?? null })
-}
+const chainOf = (principal: Principal, length: number) => growChain(gateway, principal, length)
+const verifyTenant = (tenant: string) => verifyStored(gateway, database.pool, tenant)
 
 const edited = (set: string) => `UPDATE audit_record SET ${set} WHERE tenant = $1 AND seq = 3`
 
@@ -54,7 +57,7 @@ test.each([
   ['a record that is no JSON', edited("body = '{'"), 3, /canonical/],
   [
     'an edited previous hash',
-    edited(`body = regexp_replace(body, '"prev_sha256":"..', '"prev_sha256":"00')`),
+    edited(`body = regexp_replace(body, '"prev_sha256":"[0-9a-f]{64}', '"prev_sha256":"' || repeat('0', 64))`),
     3,
     /signature/,
   ],
@@ -155,6 +158,45 @@ test('two processes write one chain without a gap, each call once', async () => 
   expect(await verifyTenant(person.tenant)).toEqual({ ok: true, count: 120 })
 })
 
+test('six calls, three that pass, one denied and two above their limit, are six records with the hashes of what passed', async () => {
+  const forbidden = ruleOf('no', { kind: 'deny', hard: true }, { tools: [{ server: 'forbidden', tool: '*' }] })
+  await using strict = await openGateway(database, { policy: policyOf(allowAll, forbidden) })
+  await fund(database.pool, person, 1_000n)
+  const resource = { kind: 'tool', name: 'forbidden/it', effectClass: 'read', owner: null } as const
+  const calls = [
+    toolCall(person, 'read', { effectKey: 'ok-1' }),
+    toolCall(person, 'write', { effectKey: 'ok-2' }),
+    toolCall(person, 'read', { effectKey: 'ok-3', hold: holdOf(900n) }),
+    toolCall(person, 'read', { effectKey: 'denied', resource }),
+    toolCall(person, 'read', { effectKey: 'over-1', hold: holdOf(101n) }),
+    toolCall(person, 'write', { effectKey: 'over-2', hold: holdOf(5_000n) }),
+  ]
+  const kinds: string[] = []
+  for (const call of calls) kinds.push((await strict.pipeline.run(call, effect)).kind)
+  expect(kinds).toEqual(['done', 'done', 'done', 'refused', 'refused', 'refused'])
+  await strict.sealer.drain()
+  const records = await recordsOf(database.pool, person.tenant)
+  const input = sha256Hex(canonicalJson({ text: 'hello' }))
+  const output = sha256Hex(canonicalJson('fine'))
+  const seen = records.map((r) => [r.idempotency_key, r.status, r.error_code, r.input_sha256, r.output_sha256])
+  expect(new Set(seen.map((each) => JSON.stringify(each)))).toEqual(
+    new Set(
+      [
+        ['ok-1', 'ok', null, input, output],
+        ['ok-2', 'ok', null, input, output],
+        ['ok-3', 'ok', null, input, output],
+        ['denied', 'denied', 'policy-refused', input, null],
+        ['over-1', 'refused', 'insufficient-funds', input, null],
+        ['over-2', 'refused', 'insufficient-funds', input, null],
+      ].map((each) => JSON.stringify(each)),
+    ),
+  )
+  expect(records).toHaveLength(6)
+  expect(await verifyTenant(person.tenant)).toEqual({ ok: true, count: 6 })
+  const { rows } = await database.pool.query('SELECT 1 FROM audit_payload WHERE tenant = $1', [person.tenant])
+  expect(rows).toEqual([]) // what went in and out is not kept
+})
+
 test('seals soon after the outcome what came while a round was busy', async () => {
   const busy = await createPerson(database.pool)
   await chainOf(busy, 1)
@@ -196,12 +238,13 @@ test('seals a forgotten intent as unknown, and a later outcome as a record that 
 test('an outcome that is being written is not overtaken by unknown', async () => {
   const id = randomUUID()
   const insert = `INSERT INTO audit_pending (id, tenant, intent, at)
-    SELECT $1, tenant, intent, now() - interval '1 hour' FROM audit_pending WHERE tenant = $2 LIMIT 1`
+    SELECT $1, tenant, intent, now() - interval '15 minutes' + interval '400 milliseconds' FROM audit_pending WHERE tenant = $2 LIMIT 1`
   await gateway.pipeline.run(toolCall(person, 'write'), async () => {
     await asIntruder(database, insert, [id, person.tenant])
     await inTransaction(database.pool, async (client) => {
       const outcome = { status: 'ok', error_code: null, latency_ms: 1, output_sha256: null }
       await client.query('UPDATE audit_pending SET outcome = $2 WHERE id = $1', [id, JSON.stringify(outcome)])
+      await new Promise((resolve) => setTimeout(resolve, 500)) // by now it is one that nobody waits for
       const startedAt = performance.now()
       await gateway.sealer.drain()
       expect(performance.now() - startedAt).toBeLessThan(1_000) // it passes the row by instead of waiting for it

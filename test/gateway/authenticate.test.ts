@@ -10,6 +10,7 @@ import type { GatewayError } from '../../domain/errors.ts'
 import { authRequestsPerMinuteMax } from '../../domain/limits.ts'
 import type { Principal } from '../../domain/principal.ts'
 import { createAuthenticator } from '../../gateway/authenticate.ts'
+import type { LiveEpochs } from '../../gateway/epochs.ts'
 import { createIdentityRig, issueWalletToken, type IdentityRig } from '../support/identity-rig.ts'
 
 let rig: IdentityRig
@@ -108,11 +109,11 @@ test('a wallet token says what was signed and needs no row', async () => {
 })
 
 // A process that never saw the token: nothing is cached, and the tables of sessions are empty.
-function freshProcess() {
+function freshProcess(epochs: LiveEpochs = rig.epochs) {
   const authenticate = createAuthenticator({
     pool: rig.pool,
     keys: rig.keys,
-    epochs: rig.epochs,
+    epochs,
     members: { of: (address) => ({ tenant: address, roles: ['owner'] }) },
     events: { credentialRefused: () => undefined } as never,
     clock: () => rig.clock(),
@@ -121,6 +122,24 @@ function freshProcess() {
   return (token: string) =>
     authenticate({ authorizationHeaders: [`Bearer ${token}`], cookie: undefined, remoteAddress: '127.0.0.1' })
 }
+
+test('a process that hears no revocations asks for them, and knows nobody when nobody answers', async () => {
+  const { token } = await rig.signIn()
+  let [asked, isFresh, isUp] = [0, false, false]
+  const refresh = async () => {
+    asked += 1
+    await new Promise((resolve) => setImmediate(resolve))
+    if (!isUp) throw new Error('down')
+    isFresh = true
+  }
+  const process = freshProcess({ ...rig.epochs, isFresh: () => isFresh, refresh })
+  await expect(process(token)).rejects.toMatchObject({ code: 'revocation-feed-stale' })
+  const refused = await Promise.allSettled([process(token), process(token), process(token)])
+  for (const each of refused) expect(each).toMatchObject({ reason: { code: 'revocation-feed-stale' } })
+  expect(asked).toBe(2) // once for all who wait
+  isUp = true
+  expect((await process(token)).roles).toEqual(['owner'])
+})
 
 test('roles and tenant are read at each request, never from the token', async () => {
   const { token, address } = await rig.signIn()

@@ -2,15 +2,19 @@
 import { randomBytes, randomUUID } from 'node:crypto'
 import pg from 'pg'
 import { createSeal } from '../../crypto/seal.ts'
+import { readHeads } from '../../db/audit.ts'
 import { createListener, type Pool } from '../../db/pool.ts'
 import { policySet, type PolicySet } from '../../domain/policy/combine.ts'
 import type { Rule } from '../../domain/policy/rule.ts'
 import type { Principal } from '../../domain/principal.ts'
 import type { EffectClass } from '../../domain/tool.ts'
 import type { AuditSealer } from '../../gateway/audit-sealer.ts'
+import type { Verified } from '../../gateway/audit-verify.ts'
+import { verifyWhole } from '../../gateway/audit-whole.ts'
 import type { Call, Pipeline } from '../../gateway/call.ts'
 import { createEpochs, type LiveEpochs } from '../../gateway/epochs.ts'
-import type { HoldOrder, PolicySource } from '../../gateway/ports.ts'
+import type { HoldOrder, PolicySource, QuotaStore } from '../../gateway/ports.ts'
+import { createMemoryQuota } from '../../gateway/quota-memory.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
 import { createSigningKeys, type SigningKeys } from '../../gateway/signing-keys.ts'
 import { AuditRecord } from '../../schemas/audit.ts'
@@ -39,6 +43,7 @@ export async function openGateway(
     readonly source?: PolicySource
     readonly epochs?: LiveEpochs
     readonly masterKey?: Uint8Array
+    readonly quota?: QuotaStore
     readonly spool?: { readonly folder?: string; readonly bytesMax?: number; readonly fileBytesMax?: number }
   } = {},
 ): Promise<Gateway> {
@@ -54,11 +59,13 @@ export async function openGateway(
   const evidence = await openTestEvidence({ pool, url, keys, log, ...options.spool })
   const policy = options.source ?? { current: () => options.policy ?? policyOf(allowAll) }
   const events = { decisionMade: () => undefined }
+  const quota = options.quota ?? createMemoryQuota()
   const pipeline = createPipeline({
     pool,
     epochs,
     policy,
     evidence,
+    quota,
     events,
     spanIds: () => ({ traceId: 'ab'.repeat(16), spanId: 'cd'.repeat(8) }),
   })
@@ -158,6 +165,23 @@ export function toolCall(principal: Principal, effectClass: EffectClass, over: P
     signal: new AbortController().signal,
     ...over,
   }
+}
+
+/** Calls of a person, writes and reads in turn, sealed. */
+export async function growChain({ pipeline, sealer }: Gateway, person: Principal, length: number): Promise<void> {
+  for (let n = 0; n < length; n += 1) {
+    const effect = async () => ({ value: 'fine', output: 'fine' })
+    await pipeline.run(toolCall(person, n % 2 ? 'read' : 'write'), effect)
+  }
+  await sealer.drain()
+}
+
+/** What a verifier says of a stored chain, its head and its checkpoints. */
+export async function verifyStored({ keys }: Pick<Gateway, 'keys'>, pool: Pool, tenant: string): Promise<Verified> {
+  const heads = await readHeads(pool, { afterTenant: '', limit: 10_000 })
+  const head = heads.find((each) => each.tenant === tenant)?.head ?? null
+  const publicKeys = new Map(keys.publicKeys('audit').map(({ kid, key }) => [kid, key]))
+  return verifyWhole(pool, { publicKeys, tenant, head })
 }
 
 /** The tenant's sealed records, each checked against the schema. */

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises'
 import fc from 'fast-check'
 import { beforeAll, expect, test } from 'vitest'
-import { compileNative } from '../../config/policy/native.ts'
+import { compilePolicy } from '../../config/policy/compile.ts'
 import { PolicyError } from '../../config/policy/yaml.ts'
 import { decide, policySet, type PolicySet } from '../../domain/policy/combine.ts'
 import { phases, type Action, type Phase, type Policy } from '../../domain/policy/rule.ts'
@@ -20,7 +20,7 @@ beforeAll(async () => {
   policy = setOf(compile(path, text))
 })
 
-const compile = (name: string, content: string) => compileNative(name, content, compileCondition)
+const compile = (name: string, content: string) => compilePolicy(name, content, compileCondition)
 const setOf = (...policies: Policy[]) =>
   policySet({ policyId: 'default', version: 1, epoch: 1, rules: policies.flatMap(({ rules }) => rules) })
 
@@ -58,6 +58,11 @@ test.each([
   ['no version', 'policy: mine\nrules: []', /p\.yaml:\d+: version: /],
   ['an unknown member', `${header}rules: []\nmore: 1`, /p\.yaml:\d+: .*more/],
   ['an unknown effect', rule('effect: maybe'), /p\.yaml:\d+: rule r1: effect: /],
+  [
+    'a burst of a day',
+    rule('effect: limit, limit: { meter: calls-per-day, amount: 5, burst: 9 }'),
+    /p\.yaml:4: rule r1: effect: calls of a day have no burst/,
+  ],
   ['a condition on no fact', rule('effect: allow, when: now'), /p\.yaml:4: rule r1: when: reads now, which is no fact/],
   ['an unknown member of a rule', rule('effect: allow, if: now'), /p\.yaml:4: rule r1: .*if/],
   ['an unknown action', rule('effect: allow, actions: [tool.call, tool.fly]'), /rule r1: actions\.1: /],

@@ -1,7 +1,7 @@
 // Who counts as one caller for the limits of sign-in.
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { authRequestsPerMinuteMax } from '../../domain/limits.ts'
-import { limitSignIn } from '../../gateway/rate-limit.ts'
+import { limitCaller } from '../../gateway/rate-limit.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
 let database: TestDatabase
@@ -14,7 +14,7 @@ afterAll(() => database[Symbol.asyncDispose]())
 
 const spend = async (addressOf: (index: number) => string, requests: number) => {
   for (let index = 0; index < requests; index += 1) {
-    await limitSignIn(database.pool, { remoteAddress: addressOf(index), wallet: undefined })
+    await limitCaller(database.pool, addressOf(index))
   }
 }
 

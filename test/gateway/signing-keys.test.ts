@@ -2,6 +2,7 @@
 import { randomBytes, verify } from 'node:crypto'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { createSeal } from '../../crypto/seal.ts'
+import type { Pool } from '../../db/pool.ts'
 import { createSigningKeys, type SigningKeys } from '../../gateway/signing-keys.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 
@@ -70,13 +71,62 @@ test('after a rotation old keys verify, and replicas learn of the new one when t
   expect(await three?.find('unknown')).toBeUndefined()
 })
 
-test('an unknown id reads the rows at most once in 30 seconds', async () => {
-  const keys = await replica()
-  await keys.find('unknown-1')
-  const [other] = replicas
-  const fresh = (await other?.rotate('access-token')) ?? ''
+test('a replica that only signs uses the new key within 30 seconds, and what the old one signed still verifies', async () => {
+  const [one, two] = replicas
+  const bytes = Buffer.from('a record')
+  const old = two?.sign('audit', bytes)
+  await two?.refresh()
+  const after = await one?.rotate('audit')
   now += 29_000
-  expect(await keys.find(fresh)).toBeUndefined()
+  await two?.refresh()
+  expect(two?.active('audit').kid).toBe(old?.kid)
   now += 2_000
+  await two?.refresh()
+  expect(two?.active('audit').kid).toBe(after)
+  const retired = two?.publicKeys('audit').find(({ kid }) => kid === old?.kid)?.key
+  expect(retired && old && verify(null, bytes, retired, old.signature)).toBe(true)
+})
+
+/** The database with something before each query. */
+const poolWith = (before: () => void) => {
+  const query = async (...order: Parameters<Pool['query']>) => {
+    before()
+    return database.pool.query(...order)
+  }
+  return { query } as unknown as Pool
+}
+
+test('unknown ids, however many, read the rows once a second, and keep no new key from being found', async () => {
+  let reads = 0
+  const keys = await createSigningKeys({ pool: poolWith(() => void (reads += 1)), seal, clock })
+  reads = 0
+  for (let n = 0; n < 50; n += 1) await keys.find(`unknown-${n}`)
+  await Promise.all(Array.from({ length: 50 }, (_each, n) => keys.find(`other-${n}`)))
+  expect(reads).toBe(1)
+  const fresh = (await replicas[0]?.rotate('access-token')) ?? ''
+  expect(await keys.find(fresh)).toBeUndefined()
+  now += 1_000
   expect((await keys.find(fresh))?.kid).toBe(fresh)
+})
+
+test('a clock that was set back does not keep a new key from being found', async () => {
+  const keys = await replica()
+  await keys.find('unknown')
+  const fresh = (await replicas[0]?.rotate('access-token')) ?? ''
+  now -= 3_600_000
+  expect((await keys.find(fresh))?.kid).toBe(fresh)
+})
+
+test('while the rows cannot be read an unknown id is no forgery: the fault is thrown, and tried again', async () => {
+  let isDown = false
+  const pool = poolWith(() => {
+    if (isDown) throw new Error('down')
+  })
+  const keys = await createSigningKeys({ pool, seal, clock })
+  isDown = true
+  for (let n = 0; n < 3; n += 1) await expect(keys.find('unknown')).rejects.toThrow('down')
+  isDown = false
+  now += 1_000
+  expect(await keys.find('unknown')).toBeUndefined()
+  await keys.refresh()
 })

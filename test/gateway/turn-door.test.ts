@@ -2,6 +2,8 @@
 // turn, money admits exactly what it pays for.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { turnQueueMax } from '../../domain/limits.ts'
+import { createMemoryQuota } from '../../gateway/quota-memory.ts'
+import { openTurn } from '../../gateway/turn-door.ts'
 import { sweepTurns, createTurnSweep } from '../../gateway/turn-sweep.ts'
 import { createDoorRig, type DoorRig } from '../support/door-rig.ts'
 
@@ -99,6 +101,29 @@ test('nobody answers: 503, nothing held, and the first activity of that try may 
   expect(await rig.ledger.query('SELECT turn_try_run($1, 1) AS runs', [turnId])).toEqual([{ runs: false }])
 })
 
+test('a turn that was taken is not refused because its row cannot be written: it would run all the same', async () => {
+  const person = await rig.signIn()
+  const session = await rig.openSession(person)
+  const query = (...order: Parameters<typeof rig.pool.query>) =>
+    JSON.stringify(order[0]).includes("SET state = 'queued'")
+      ? Promise.reject(new Error('cut'))
+      : rig.pool.query(...order)
+  const pool = { query, connect: () => rig.pool.connect() } as unknown as typeof rig.pool
+  const turn = await openTurn(
+    { ...rig.door, pool },
+    {
+      principal: person.principal,
+      agent: rig.agent,
+      session,
+      idempotencyKey: undefined,
+      model: undefined,
+      content: [{ type: 'text', text: 'hello' }],
+    },
+  )
+  expect(await tries(turn.turnId)).toMatchObject([{ state: 'submitted' }])
+  expect(await rig.post(person, session, { message: 'hello' })).toMatchObject({ turnId: turn.turnId, dedupe: 'joined' })
+})
+
 test('nobody answers the door, but the worker has begun: it streams', async () => {
   const person = await rig.signIn()
   const session = await rig.openSession(person)
@@ -127,10 +152,11 @@ test('eight of the same POST at once are one turn, one hold and one message', as
   expect(new Set(turns.map((turn) => turn.turnId)).size).toBe(1)
   expect(turns.filter((turn) => turn.dedupe === 'first')).toHaveLength(1)
   expect(await count('message', session.id)).toBe(1)
-  const holds = await rig.ledger.query("SELECT 1 FROM transfer WHERE op = 'pending' AND meta->>'turnId' = $1", [
+  const holds = await rig.ledger.query("SELECT meta FROM transfer WHERE op = 'pending' AND meta->>'turnId' = $1", [
     turns[0]?.turnId,
   ])
-  expect(holds).toHaveLength(1)
+  const { usid } = person.principal.sessionIds
+  expect(holds).toMatchObject([{ meta: { usid, wsid: session.wsid, asid: session.asid, sessionId: session.id } }])
 })
 
 test('an explicit key replays for a day, delivered or not, and refuses another body', async () => {
@@ -209,7 +235,12 @@ test('what a turn wrote into a deleted session is purged by the sweep', async ()
     session.id,
   ])
   const faults: Error[] = []
-  const sweep = createTurnSweep({ pool: rig.pool, onFault: (error) => faults.push(error), everyMs: 20 })
+  const sweep = createTurnSweep({
+    pool: rig.pool,
+    quota: createMemoryQuota(),
+    onFault: (error) => faults.push(error),
+    everyMs: 20,
+  })
   await expect.poll(() => count('message', session.id)).toBe(0)
   await sweep[Symbol.asyncDispose]()
   expect(faults).toEqual([])

@@ -37,6 +37,62 @@ test('refuses to sign for another domain than the one it speaks to', async () =>
   expect(api.to('POST /auth/verify')).toEqual([])
 })
 
+test.each(['localhost:1', '127.0.0.1:1', '[::1]:1', 'localhost'])(
+  'signs for no other port of this machine, such as %s',
+  async (domain) => {
+    api.on('GET /auth/challenge', json({ nonce: 'n', message: `${domain} wants you to sign in: n` }))
+    expect(await refusal(client.auth.login(signer))).toMatchObject({ code: 'DOMAIN_MISMATCH' })
+    expect(api.to('POST /auth/verify')).toEqual([])
+  },
+)
+
+test('localhost and 127.0.0.1 with the same port are one', async () => {
+  const { port } = new URL(api.url)
+  api.on('GET /auth/challenge', json({ nonce: 'n', message: `localhost:${port} wants you to sign in: n` }))
+  api.on('POST /auth/verify', json({ token: 't', expiresAt: inAnHour().toISOString(), walletAddress: account.address }))
+  expect((await client.auth.login(signer)).token).toBe('t')
+})
+
+const asked = {
+  expiresAt: new Date('2026-01-31T12:00:00.000Z'),
+  permissions: ['chat:*', 'wallet:read'],
+  serverId: 'git',
+}
+const statement = (changed: Readonly<Record<string, string>> = {}) => {
+  const rows = {
+    Wallet: account.address,
+    Expires: '2026-01-31T12:00:00.000Z',
+    Permissions: 'chat:*, wallet:read',
+    Server: 'git',
+    Epoch: '0',
+    ...changed,
+  }
+  const lines = Object.entries(rows).map(([name, value]) => `${name}: ${value}`)
+  return [`${new URL(api.url).host} asks for a Gatehouse wallet token.`, '', ...lines].join('\n')
+}
+
+test.each([
+  ['another wallet', () => statement({ Wallet: `0x${'11'.repeat(20)}` })],
+  ['a longer life', () => statement({ Expires: '2026-01-31T12:00:01.000Z' })],
+  ['no time at all', () => statement({ Expires: 'never' })],
+  ['more permissions', () => statement({ Permissions: 'chat:*, wallet:read, wallet:withdraw' })],
+  ['all permissions', () => statement({ Permissions: 'all' })],
+  ['another server', () => statement({ Server: 'files' })],
+  ['any server', () => statement({ Server: 'any server' })],
+  ['a line twice', () => `${statement()}\nPermissions: all`],
+  ['a challenge instead', () => `${new URL(api.url).host} wants you to sign in: n`],
+])('a wallet token is not signed for %s', async (_what, message) => {
+  api.on('GET /api/auth/token-message', json({ message: message() }))
+  expect(await refusal(client.auth.createWalletToken(signer, asked))).toMatchObject({ code: 'STATEMENT_MISMATCH' })
+  expect(api.to('POST /api/auth/create-token')).toEqual([])
+})
+
+test('a wallet token is not signed where a challenge was asked for', async () => {
+  api.on('GET /auth/challenge', json({ nonce: 'n', message: statement({ Permissions: 'all', Server: 'any server' }) }))
+  expect(await refusal(client.auth.login(signer))).toMatchObject({ code: 'STATEMENT_MISMATCH' })
+  expect(api.to('POST /auth/verify')).toEqual([])
+})
+
 test.each([404, 405, 501, 503])(
   'a confined wallet token answered %s is not replaced by a wider one',
   async (status) => {

@@ -9,6 +9,47 @@ test('refuses an event that never ends', () => {
   expect(() => take(`data: ${'x'.repeat(streamEventCharsMax)}`)).toThrow(StreamCut)
 })
 
+test('refuses a larger event in whatever pieces it comes, many lines or one, also when its end is there', () => {
+  const long = `data: ${'x'.repeat(streamEventCharsMax)}\n\n`
+  expect(() => createFrameReader()(long)).toThrow(StreamCut)
+  const lines = `data: ${'x'.repeat(1_000)}\n`
+  const take = createFrameReader()
+  const fill = () => {
+    for (let chars = 0; chars <= streamEventCharsMax; chars += 1_000) take(lines)
+  }
+  expect(fill).toThrow(StreamCut)
+  const names = createFrameReader()
+  expect(() => names('x'.repeat(streamEventCharsMax + 1))).toThrow(StreamCut)
+})
+
+test('many events are as much as they are: the bound is on each', () => {
+  const take = createFrameReader()
+  const event = `data: ${'x'.repeat(900_000)}\n\n`
+  for (let round = 0; round < 20; round += 1) expect(take(event)).toHaveLength(1)
+})
+
+test('a very large event in small pieces costs time in proportion', () => {
+  const take = createFrameReader()
+  const piece = 'x'.repeat(1_000)
+  take('data: ')
+  const startedAt = performance.now()
+  for (let chars = 0; chars < streamEventCharsMax - 10_000; chars += piece.length) take(piece)
+  const [frame] = take('\n\n')
+  expect(performance.now() - startedAt).toBeLessThan(1_500)
+  expect(frame?.data.length).toBeGreaterThan(streamEventCharsMax - 12_000)
+})
+
+test('leaving ends the reader at once, also on a stream that does not let go', async () => {
+  const stuck = new ReadableStream<Uint8Array>({
+    start: (control) => control.enqueue(new TextEncoder().encode('data: last\n\n')),
+    cancel: () => new Promise(() => undefined),
+  })
+  for await (const frame of readFrames(stuck, 5_000)) {
+    expect(frame.data).toBe('last')
+    break
+  }
+}, 2_000)
+
 test('refuses a stream that falls silent', async () => {
   const silent = new ReadableStream<Uint8Array>({
     start: (control) => control.enqueue(new TextEncoder().encode(': hi\n')),

@@ -2,6 +2,7 @@
 // servers that come back. It is no second implementation of the API; end-to-end suites use the real one.
 import { createServer, type IncomingHttpHeaders, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tokenMessage } from '../../crypto/login-message.ts'
 
 export type Asked = {
   readonly method: string
@@ -74,10 +75,21 @@ export async function startApiDouble(): Promise<ApiDouble> {
 
 function signInRoutes(on: ApiDouble['on'], host: string): void {
   on('GET /auth/challenge', json({ nonce: 'n1', message: `${host} wants you to sign in: challenge n1` }))
-  on('GET /api/auth/token-message', json({ message: `${host} asks for a Gatehouse wallet token.` }))
+  on('GET /api/auth/token-message', (response, { query }) =>
+    json({ message: tokenMessage(tokenFacts(host, query)) })(response, never),
+  )
   on('POST /auth/verify', (response, { body }) => json(issued('session-token', body))(response, never))
   on('POST /api/auth/create-token', (response, { body }) => json(issued('mcpwt_e30', body))(response, never))
 }
+
+const tokenFacts = (domain: string, query: URLSearchParams) => ({
+  domain,
+  address: query.get('walletAddress') ?? '',
+  expiry: Math.floor(Date.parse(query.get('expiresAt') ?? '') / 1000),
+  permissions: query.get('permissions')?.split(',') ?? [],
+  serverId: query.get('serverId') ?? undefined,
+  epoch: 0,
+})
 
 const issued = (token: string, body: Asked['body']) => ({
   token,

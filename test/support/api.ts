@@ -16,6 +16,8 @@ import { createListener } from '../../db/pool.ts'
 import { createTokenBus } from '../../db/token-bus.ts'
 import { createAgentCatalogue } from '../../gateway/agents.ts'
 import { createEpochs, type LiveEpochs } from '../../gateway/epochs.ts'
+import { createMemoryQuota } from '../../gateway/quota-memory.ts'
+import { createIdempotency } from '../../gateway/idempotency.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
 import { createPolicies } from '../../gateway/policies.ts'
 import { createSigningKeys } from '../../gateway/signing-keys.ts'
@@ -66,7 +68,8 @@ export async function startTestApi(): Promise<TestApi> {
   const policy = await createPolicies({ pool, compile: compilePolicyText, listener, log })
   const roles: TestApi['roles'] = new Map()
   const members = { of: (wallet: string) => roles.get(wallet) ?? { tenant: wallet, roles: ['owner' as const] } }
-  const pipeline = createPipeline({ pool, epochs, policy, evidence, events, spanIds: () => null })
+  const quota = createMemoryQuota()
+  const pipeline = createPipeline({ pool, epochs, policy, evidence, quota, events, spanIds: () => null })
   const temporal: TestApi['temporal'] = { answer: async () => ({ kind: 'accepted' }), submitted: 0 }
   const durable = {
     submitTurn: () => {
@@ -83,6 +86,7 @@ export async function startTestApi(): Promise<TestApi> {
     ...{
       pool,
       keys,
+      seal,
       events,
       clock,
       publicUrl: url,
@@ -116,6 +120,7 @@ export async function startTestApi(): Promise<TestApi> {
       routes: allRoutes(deps),
       door,
       authenticate,
+      idempotency: createIdempotency({ pool, seal }),
       checkReplies: true,
       trace: (_name, _ids, work) => work(),
       log,

@@ -38,6 +38,19 @@ export function createDesk(): Desk {
           return text === undefined ? undefined : { text, exposed: exposed.has(path) }
         },
         writePrivateFile: async (path, text) => void files.set(path, text),
+        alone: (work) => work(),
+        readBytes: async (path) => {
+          const text = files.get(path)
+          return text === undefined ? undefined : bytesOf(text)
+        },
+        openOutput: async (path) => {
+          let written = ''
+          return {
+            write: async (text) => void (path === undefined ? (out += text) : (written += text)),
+            close: async () => void (path !== undefined && files.set(path, written)),
+            abandon: async () => undefined,
+          }
+        },
         signerFromKey: (key) => {
           const account = privateKeyToAccount(key)
           return { address: account.address, signMessage: (text) => account.signMessage({ message: text }) }
@@ -55,6 +68,12 @@ export function createDesk(): Desk {
     return { code, out, err }
   }
   return { files, exposed, run }
+}
+
+// In pieces that cut lines and characters anywhere.
+async function* bytesOf(text: string): AsyncGenerator<Uint8Array> {
+  const bytes = new TextEncoder().encode(text)
+  for (let at = 0; at < bytes.length; at += 700) yield bytes.subarray(at, at + 700)
 }
 
 export async function* linesOf(lines: readonly string[]): AsyncGenerator<string> {

@@ -19,6 +19,7 @@ import { createSeal } from '../../crypto/seal.ts'
 import type { SessionRow } from '../../db/chat-session.ts'
 import { insertNode, openWallet } from '../../db/identity.ts'
 import { createListener, createPool, type Pool } from '../../db/pool.ts'
+import { createPostgresQuota } from '../../db/quota.ts'
 import { createTokenBus, type PostgresTokenBus } from '../../db/token-bus.ts'
 import { GatewayError } from '../../domain/errors.ts'
 import type { Principal } from '../../domain/principal.ts'
@@ -26,6 +27,7 @@ import { scopeName } from '../../domain/revocation.ts'
 import { createAgentCatalogue } from '../../gateway/agents.ts'
 import { createEpochs, type LiveEpochs } from '../../gateway/epochs.ts'
 import type { EvidenceKeeper } from '../../gateway/evidence.ts'
+import { createIdempotency } from '../../gateway/idempotency.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
 import { openSession } from '../../gateway/sessions.ts'
 import { createSigningKeys } from '../../gateway/signing-keys.ts'
@@ -90,13 +92,16 @@ export async function createDoorRig(): Promise<DoorRig> {
   const log = createLogger({ level: 'silent', name: 'test' })
   const listener = () => createListener(database.url)
   const epochs = await createEpochs({ pool, listener, log })
-  const keys = await createSigningKeys({ pool, seal: createSeal(randomBytes(32)), clock: () => new Date() })
+  const seal = createSeal(randomBytes(32))
+  const keys = await createSigningKeys({ pool, seal, clock: () => new Date() })
   const evidence = await openTestEvidence({ pool, url: database.url, keys, log })
   const policySet = await readDefaultPolicy()
   const metrics = createMetrics()
   const events = createEvents(log, metrics)
   const policy = { current: () => policySet }
-  const pipeline = createPipeline({ pool, epochs, policy, evidence, events, spanIds: () => null })
+  const quotaPool = createPool({ url: database.url, connectionsMax: 2 })
+  const quota = createPostgresQuota(quotaPool)
+  const pipeline = createPipeline({ pool, epochs, policy, evidence, quota, events, spanIds: () => null })
   const bus = createTokenBus({ pool, listener, onFault: () => undefined })
   const ledger = await connectLedgerFacts(database.url)
   const agents = await readAgents()
@@ -133,7 +138,7 @@ export async function createDoorRig(): Promise<DoorRig> {
     ...createRuntimeScopeRoutes(shared),
     ...createCodecRoutes({ codec, pipeline }),
   ]
-  const served = await serve(routes, { people, log, metrics })
+  const served = await serve(routes, { people, log, metrics, idempotency: createIdempotency({ pool, seal }) })
   const rig: DoorRig = {
     base: served.base,
     database,
@@ -170,6 +175,7 @@ export async function createDoorRig(): Promise<DoorRig> {
       await evidence[Symbol.asyncDispose]()
       await epochs[Symbol.asyncDispose]()
       await ledger[Symbol.asyncDispose]()
+      await quotaPool.end()
       await pool.end()
       await database[Symbol.asyncDispose]()
     },
@@ -177,19 +183,18 @@ export async function createDoorRig(): Promise<DoorRig> {
   return rig
 }
 
-type Parts = Pick<Parameters<typeof createApp>[0], 'log' | 'metrics'> & {
+type Parts = Pick<Parameters<typeof createApp>[0], 'log' | 'metrics' | 'idempotency'> & {
   readonly people: ReadonlyMap<string, Principal>
 }
 
-async function serve(routes: Parameters<typeof createApp>[0]['routes'], { people, log, metrics }: Parts) {
+async function serve(routes: Parameters<typeof createApp>[0]['routes'], { people, ...parts }: Parts) {
   const hosts = new Set<string>()
   const temporalUiUrl = 'http://127.0.0.1:8233'
   const door = { ...doorFacts({ publicUrl: 'http://127.0.0.1:1', port: 1, temporalUiUrl, proxies: 0 }), hosts }
   const app = createApp({
     routes,
     door,
-    log,
-    metrics,
+    ...parts,
     checkReplies: true,
     trace: (_name, _ids, work) => work(),
     // Who somebody is was settled elsewhere: here a token is a name, in the header or in the cookie.

@@ -10,6 +10,7 @@ import { startTestApi, testMasterKey, type TestApi } from './api.ts'
 
 export type Witness = {
   readonly principal: Principal
+  readonly token: string
   readonly call: (method: string, path: string, body?: unknown) => Promise<Response>
   /** Answers the parsed body, whatever the status. */
   readonly json: (method: string, path: string, body?: unknown) => Promise<Record<string, unknown>>
@@ -47,8 +48,7 @@ export async function createEvidenceRig(): Promise<EvidenceRig> {
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       })
     return {
-      principal,
-      call,
+      ...{ principal, token, call },
       json: async (method, path, body) => (await (await call(method, path, body)).json()) as Record<string, unknown>,
       async act(calls, over = {}) {
         for (let n = 0; n < calls; n += 1) {

@@ -14,11 +14,51 @@ const kept = [
   'www-authenticate',
   'x-dedupe',
   'access-control-allow-origin',
+  'location',
+  'idempotent-replayed',
 ]
-const present = ['x-request-id', 'x-trace-id', 'x-span-id', 'x-turn-id', 'retry-after', 'set-cookie']
+const present = [
+  'x-request-id',
+  'x-trace-id',
+  'x-span-id',
+  'x-turn-id',
+  'retry-after',
+  'set-cookie',
+  'x-rate-remaining',
+  'x-quota-remaining',
+  'x-quota-reset-at',
+]
 
-/** Compares a raw reply with the golden file of the case. */
-export async function expectGolden(name: string, reply: Response): Promise<void> {
+const requests = new WeakMap<Response, { readonly method: string; readonly path: string }>()
+const compared: { readonly method: string; readonly path: string; readonly status: number }[] = []
+
+/** From now on remembers what each reply answers; the disposer ends it. */
+export function rememberRequests(): () => void {
+  const real = globalThis.fetch
+  globalThis.fetch = async (...order) => {
+    const reply = await real(...order)
+    requests.set(reply, { method: order[1]?.method ?? 'GET', path: new URL(reply.url).pathname })
+    return reply
+  }
+  return () => void (globalThis.fetch = real)
+}
+
+/** Those of the routes whose good reply was compared with no golden file so far. */
+export function withoutGolden(routes: readonly { readonly method: string; readonly path: string }[]): string[] {
+  return routes
+    .filter(({ method, path }) => {
+      const shape = new RegExp(`^${path.replaceAll('.', '[.]').replace(/:\w+/g, '[^/]+')}$`)
+      return !compared.some(
+        (each) => each.method === method.toUpperCase() && each.status < 400 && shape.test(each.path),
+      )
+    })
+    .map(({ method, path }) => `${method.toUpperCase()} ${path}`)
+}
+
+/** Compares a raw reply with the golden file of the case. `body` stands for one that is looked at elsewhere. */
+export async function expectGolden(name: string, reply: Response, body?: string): Promise<void> {
+  const request = requests.get(reply)
+  if (request) compared.push({ ...request, status: reply.status })
   const headers: Record<string, string> = {}
   for (const header of kept) {
     const value = reply.headers.get(header)
@@ -26,10 +66,13 @@ export async function expectGolden(name: string, reply: Response): Promise<void>
   }
   for (const header of present) if (reply.headers.has(header)) headers[header] = '<present>'
   const text = await reply.text()
-  const body = reply.headers.get('content-type')?.startsWith('text/event-stream')
-    ? normaliseEvents(text)
-    : normaliseBody(text)
-  expectSame(name, { status: reply.status, headers, body })
+  expectSame(name, { status: reply.status, headers, body: body ?? bodyOf(reply, text) })
+}
+
+function bodyOf(reply: Response, text: string): unknown {
+  const type = reply.headers.get('content-type') ?? ''
+  if (type.startsWith('text/event-stream')) return normaliseEvents(text)
+  return type.startsWith('application/x-ndjson') ? text.trimEnd().split('\n').map(normaliseBody) : normaliseBody(text)
 }
 
 function expectSame(name: string, actual: unknown): void {
@@ -64,16 +107,21 @@ function normaliseEvents(text: string): unknown[] {
   return events
 }
 
+// Members that are numbers or keys of an installation.
+const changing: ReadonlySet<string> = new Set(['epoch', 'latency_ms', 'wallet_id', 'kid', 'x', 'span_id'])
+
 function normalise(value: unknown): unknown {
   if (typeof value === 'string') return normaliseText(value)
   if (Array.isArray(value)) return value.map(normalise)
   if (typeof value !== 'object' || value === null) return value
   return Object.fromEntries(
-    Object.entries(value).map(([key, member]) => [key, key === 'epoch' ? '<epoch>' : normalise(member)]),
+    Object.entries(value).map(([key, member]) => [key, changing.has(key) ? `<${key}>` : normalise(member)]),
   )
 }
 
 const kinds: readonly (readonly [RegExp, string])[] = [
+  [/ed25519:[A-Za-z0-9+/]{86}==/g, '<ed25519>'],
+  [/anon-[0-9a-f]{20}/g, '<pseudonym>'],
   [/mcpwt_[\w-]+/g, '<wallet-token>'],
   [/ey[\w-]+\.[\w-]+\.[\w-]+/g, '<jwt>'],
   [/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '<uuid>'],
@@ -84,6 +132,8 @@ const kinds: readonly (readonly [RegExp, string])[] = [
   [/auth\/link\/[\w-]+/g, 'auth/link/<code>'],
   [/toolu_[\w-]+/g, '<tool-call>'],
   [/\b[0-9a-f]{32,64}\b/g, '<hex>'],
+  [/^[\w-]{43}$/g, '<thumbprint>'],
+  [/\b[0-9a-f]{16}\b/g, '<span>'],
 ]
 
 function normaliseText(text: string): string {

@@ -11,6 +11,7 @@ import { createListener, type Pool } from '../../db/pool.ts'
 import type { Role } from '../../domain/principal.ts'
 import { createAuthenticator, type Authenticate } from '../../gateway/authenticate.ts'
 import { createEpochs, type LiveEpochs } from '../../gateway/epochs.ts'
+import { createIdempotency } from '../../gateway/idempotency.ts'
 import { createLogin, type Issued, type Login } from '../../gateway/login.ts'
 import { createSignInLinks } from '../../gateway/sign-in-link.ts'
 import { createSigningKeys, type SigningKeys } from '../../gateway/signing-keys.ts'
@@ -76,7 +77,8 @@ export async function createIdentityRig(options: IdentityRigOptions = {}): Promi
   const publicUrl = `http://${host}`
   const members: IdentityRig['members'] = new Map()
   const clock = () => rig.clock()
-  const keys = await createSigningKeys({ pool, seal: createSeal(randomBytes(32)), clock })
+  const seal = createSeal(randomBytes(32))
+  const keys = await createSigningKeys({ pool, seal, clock })
   const epochs = await createEpochs({ pool, listener: () => createListener(database.url), log })
   const membersPort = {
     of: (wallet: string) => members.get(wallet) ?? { tenant: wallet, roles: ['owner'] as const },
@@ -100,6 +102,7 @@ export async function createIdentityRig(options: IdentityRigOptions = {}): Promi
     'request',
     createApp({
       ...{ routes, authenticate, log, metrics },
+      idempotency: createIdempotency({ pool, seal }),
       door: doorFacts({ publicUrl, port, temporalUiUrl, proxies: options.proxies ?? 0 }),
       checkReplies: true,
       trace: (_name, _ids, work) => work(),

@@ -39,6 +39,7 @@ export type Installation = {
 
 export type InstallationOptions = {
   readonly stateDir?: string
+  readonly entry?: 'start' | 'dev'
   readonly args?: readonly string[]
   readonly port?: number
   readonly keepState?: boolean
@@ -63,11 +64,15 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
   const port = options.port ?? 20_000 + Math.floor(Math.random() * 20_000)
   const env = scrubbedEnvironment({ GATEHOUSE_STATE_DIR: stateDir, GATEHOUSE_PORT: String(port), ...options.env })
   const startedAt = performance.now()
-  const child = spawn(process.execPath, ['--import', 'tsx', 'workers/start.ts', ...(options.args ?? [])], {
-    cwd: root,
-    env,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  })
+  const child = spawn(
+    process.execPath,
+    ['--import', 'tsx', `workers/${options.entry ?? 'start'}.ts`, ...(options.args ?? [])],
+    {
+      cwd: root,
+      env,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  )
   const finished = collect(child)
   const read = async () => JSON.parse(await readFile(runFile, 'utf8')) as RunFile
   await until(

@@ -17,6 +17,7 @@ import { turnQueueMax } from '../../domain/limits.ts'
 import { scopeName } from '../../domain/revocation.ts'
 import type { EffectClass } from '../../domain/tool.ts'
 import { createEpochs } from '../../gateway/epochs.ts'
+import { createMemoryQuota } from '../../gateway/quota-memory.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
 import { createSigningKeys } from '../../gateway/signing-keys.ts'
 import { createToolOffer } from '../../gateway/tool-offer.ts'
@@ -79,7 +80,8 @@ export async function createTurnRig({
   const policy = { current: () => policySet }
   const members = { of: (wallet: string) => ({ tenant: wallet, roles: ['owner'] as const }) }
   const events = createEvents(log, createMetrics())
-  const pipeline = createPipeline({ pool, epochs, policy, evidence, events, spanIds: tracing.spanIds })
+  const quota = createMemoryQuota()
+  const pipeline = createPipeline({ pool, epochs, policy, evidence, quota, events, spanIds: tracing.spanIds })
   const bus = createTokenBus({ pool, listener, onFault: () => undefined })
   const ledger = await connectLedgerFacts(database.url)
   const tools = {

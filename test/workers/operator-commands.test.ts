@@ -113,6 +113,14 @@ test('status says that nothing runs, what is starting, and takes no notice of a 
   expect((await run('status', [], env)).err).toContain('is starting or stopping')
 })
 
+test('a start that cannot use its state folder says which setting moves it', async () => {
+  const file = join(folder, 'not-a-folder')
+  writeFileSync(file, '')
+  const { code, out, err } = await run('start', [], { GATEHOUSE_STATE_DIR: join(file, 'below') })
+  expect([code, out]).toEqual([1, ''])
+  expect(err).toMatch(/^The state folder .*not-a-folder.* cannot be used \(ENOTDIR\)\. Set GATEHOUSE_STATE_DIR to a/)
+})
+
 test('reset deletes nothing without a yes, while somebody runs, or in a folder with anything foreign in it', async () => {
   const state = newState()
   mkdirSync(state)

@@ -64,9 +64,7 @@ const options = (changed: Partial<FindOptions> = {}): FindOptions => ({
   version,
   environment: { PATH: `${bin}:/usr/bin:/bin`, HOME: home },
   say: (line) => void lines.push(line),
-  download: async () => {
-    throw new Error('The site is out of reach.')
-  },
+  downloadSite: 'http://127.0.0.1:9', // nobody is there
   ...changed,
 })
 const kept = () => join(home, '.cache', 'gatehouse', 'temporal', version, 'temporal')
@@ -78,7 +76,7 @@ test('with nothing to find it says what would do', async () => {
   expect(lines).toEqual([
     'There is no Go toolchain.',
     'Downloading the Temporal CLI …',
-    'The download failed: The site is out of reach.',
+    'The download failed: http://127.0.0.1:9/v1.8.2/checksums.txt cannot be reached.',
   ])
   expect(await probeTemporal(options())).toBeUndefined()
 })
@@ -106,28 +104,15 @@ test('a build that fails says why and leaves nothing; so does one that makes som
   expect(readdirSync(dirname(kept()))).toEqual(['temporal.lock'])
 })
 
-test('a download that does not run is not taken', async () => {
-  const download = async ({ folder }: { folder: string }) => {
-    script(join(folder, 'temporal-vendor'), 'exit 1')
-    return join(folder, 'temporal-vendor')
-  }
-  await expect(findTemporal(options({ mode: 'download', download }))).rejects.toThrow('No Temporal CLI was found')
-  expect(lines.at(-1)).toMatch(/^The download failed: .* does not run\.$/)
-})
-
-test('PATH comes first, then what was built before, then a build, then the download', async () => {
-  const download = async ({ folder }: { folder: string }) => {
-    script(join(folder, 'temporal-vendor'), cliOf(version))
-    return join(folder, 'temporal-vendor')
-  }
-  expect((await findTemporal(options({ download }))).way).toBe('download')
+test('PATH comes first, then what is kept, then a build', async () => {
   playGo()
-  expect(await findTemporal(options({ download }))).toEqual({ path: kept(), way: 'build' })
-  expect(await findTemporal(options({ download }))).toEqual({ path: kept(), way: 'cache' })
+  expect(await findTemporal(options())).toEqual({ path: kept(), way: 'build' })
+  expect(await findTemporal(options())).toEqual({ path: kept(), way: 'cache' })
   expect(builds()).toBe(1)
   script(join(bin, 'temporal'), cliOf('1.9.0'))
-  expect(await findTemporal(options({ download }))).toEqual({ path: join(bin, 'temporal'), way: 'path' })
+  expect(await findTemporal(options())).toEqual({ path: join(bin, 'temporal'), way: 'path' })
   expect(await findTemporal(options({ mode: 'build' }))).toEqual({ path: kept(), way: 'cache' })
+  expect(lines.filter((line) => line.startsWith('Downloading'))).toEqual([])
 })
 
 test('what is kept is in the cache folder of the user, wherever that is', () => {
@@ -154,7 +139,9 @@ test('two starts at once build once', async () => {
   playGo({ seconds: 2 })
   const found = await Promise.all([startFinder().done, startFinder().done])
   expect(found.map(({ code }) => code)).toEqual([0, 0])
-  expect(found.map(({ text }) => text).join('')).toMatch(/Process \d+ builds the Temporal CLI; waiting for it\./)
+  expect(found.map(({ text }) => text).join('')).toMatch(
+    /Process \d+ builds or downloads the Temporal CLI; waiting for it\./,
+  )
   expect(builds()).toBe(1)
 })
 

@@ -26,7 +26,7 @@ export function banner({ run, readySeconds, environment, stateDir }: BannerFacts
     ),
     row('Tools', 'everything (stdio), workbench (http)', 'two MCP servers'),
     row('Attestation', 'none on this host', 'posture: degraded_no_attestation'),
-    row('Data', `${stateDir}/`, 'npm run reset to start over'),
+    row('Data', `${stateDir}/`, environment === 'production' ? '' : 'npm run reset to start over'),
     ...(run.demo.length === 0
       ? []
       : [row('Identities', run.demo.map((each) => each.name).join(', '), 'gatehouse login --identity NAME')]),
@@ -41,12 +41,15 @@ export function banner({ run, readySeconds, environment, stateDir }: BannerFacts
           `  "Include cross-origin credentials": ${first}/temporal/codec`,
           '  Everybody else sees ciphertext.',
         ]
-  const tries = [
-    '',
-    '  Try, in another terminal:',
-    '    npx --no gatehouse login --new',
-    '    npx --no gatehouse chat assistant "add 2 and 40 with the tool"',
-    '    npx --no gatehouse wallet transactions',
-  ]
+  const tries =
+    environment === 'production'
+      ? ['', '  Look after it with `npm run status`, `npm run doctor` and `npm run audit:verify`.']
+      : [
+          '',
+          '  Try, in another terminal:',
+          '    npx --no gatehouse login --new',
+          '    npx --no gatehouse chat assistant "add 2 and 40 with the tool"',
+          '    npx --no gatehouse wallet transactions',
+        ]
   return ['', ...rows, ...decode, ...tries, '', '  Ctrl-C stops everything.', ''].join('\n')
 }

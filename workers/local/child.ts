@@ -2,6 +2,7 @@
 // back-off when it dies, ended in order.
 import { spawn, type ChildProcess } from 'node:child_process'
 import { closeSync, openSync } from 'node:fs'
+import { toError } from '../../domain/errors.ts'
 import { createBackOff, type BackOff } from './back-off.ts'
 
 export type ChildOptions = {
@@ -14,6 +15,10 @@ export type ChildOptions = {
   readonly logFile: string
   /** Called whenever a new process took over. */
   readonly onReplaced: () => void
+  /** Called when a new process did not get ready; the next one is tried. */
+  readonly onFailed: (error: Error) => void
+  /** Ends the first start while it is not ready. */
+  readonly signal: AbortSignal
 }
 
 export type ManagedChild = {
@@ -48,7 +53,7 @@ type Life = {
 /** Starts the child; resolves when it is ready. */
 export async function startChild(options: ChildOptions): Promise<ManagedChild> {
   const life: Life = {
-    running: await launch(options, { onSpawn: () => undefined }),
+    running: await launchFirst(options),
     bornAt: performance.now(),
     starting: undefined,
     asked: false,
@@ -77,6 +82,22 @@ export async function startChild(options: ChildOptions): Promise<ManagedChild> {
   }
 }
 
+async function launchFirst(options: ChildOptions): Promise<Running> {
+  const { signal } = options
+  signal.throwIfAborted()
+  let end: (() => void) | undefined
+  try {
+    return await launch(options, {
+      onSpawn: (child) => {
+        end = () => void child.kill('SIGKILL')
+        signal.addEventListener('abort', end, { once: true })
+      },
+    })
+  } finally {
+    if (end) signal.removeEventListener('abort', end)
+  }
+}
+
 async function watch(options: ChildOptions, life: Life): Promise<void> {
   while (!life.ending) {
     await life.running.gone
@@ -86,7 +107,9 @@ async function watch(options: ChildOptions, life: Life): Promise<void> {
     life.asked = false
     life.bornAt = performance.now()
     const port = portOf(life.running)
-    const next = await launch(options, { port, onSpawn: (child) => (life.starting = child) }).catch(() => undefined)
+    const next = await launch(options, { port, onSpawn: (child) => (life.starting = child) }).catch(
+      (error: unknown) => void (life.ending || life.asked || options.onFailed(toError(error))),
+    )
     life.starting = undefined
     if (!next) continue
     life.running = next

@@ -15,6 +15,7 @@ type ServerOptions = {
   readonly environment: Readonly<Record<string, string | undefined>>
   readonly stateDir: string
   readonly say: (line: string) => void
+  readonly signal: AbortSignal
 }
 
 type TemporalPorts = { readonly api: readonly number[]; readonly temporal: number; readonly temporalUi: number }
@@ -64,7 +65,9 @@ export async function temporalOf(
     version: settings.cli,
     environment: options.environment,
     say: options.say,
+    signal: options.signal,
   })
+  options.signal.throwIfAborted()
   const markFile = join(stateDir, 'temporal.mark')
   const start = () =>
     startTemporal({

@@ -6,6 +6,7 @@ import { spawn } from 'node:child_process'
 
 const politeMs = 300
 const forceMs = 700
+const lookMs = 500
 const [command = '', ...args] = process.argv.slice(2)
 
 const env = Object.fromEntries(
@@ -44,3 +45,7 @@ process.stdin.on('error', end)
 process.on('SIGTERM', end)
 process.on('SIGINT', end)
 process.stdin.pipe(child.stdin, { end: false })
+
+// The end of a pipe comes after what is in it, and a child that no longer reads keeps us from getting there.
+const parent = process.ppid
+setInterval(() => process.ppid !== parent && end(), lookMs).unref()

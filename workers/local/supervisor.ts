@@ -6,10 +6,13 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Config } from '../../config/load.ts'
 import { parseTemporalSettings } from '../../config/temporal.ts'
+import { migrate } from '../../db/migrate.ts'
 import { openServiceLogin } from './service-login.ts'
 import { prepare } from '../prepare.ts'
 import { startChild, type ManagedChild } from './child.ts'
 import { prepareDemo } from './demo.ts'
+import type { Part } from './parts.ts'
+import { doubleEnvironment, serviceEnvironment, type Environment } from './environment.ts'
 import { takePort } from './ports.ts'
 import { keepRunFile, removeRunFile, type KeptRunFile, type RunFile } from './run-file.ts'
 import { databaseOf, endLeftovers, temporalOf, type Database, type Durable } from './servers.ts'
@@ -23,11 +26,16 @@ export type SupervisorOptions = {
   readonly apiReplicas: number
   readonly durableReplicas: number
   readonly say: (line: string) => void
+  /** Aborted before everything is ready: what had started is stopped and the reason thrown. Later it means nothing. */
+  readonly signal: AbortSignal
 }
 
 export type Supervised = {
   readonly run: () => RunFile
-  readonly restart: (kind: 'api' | 'durable') => Promise<void>
+  /** Applies the migrations that wait; resolves to their names. */
+  readonly migrate: () => Promise<readonly string[]>
+  /** Resolves when the old processes are gone; the new ones follow by themselves. */
+  readonly restart: (parts: readonly Part[]) => Promise<void>
   readonly stop: () => Promise<void>
 }
 
@@ -37,7 +45,7 @@ const entryOf = (name: string) => join(root, 'workers', `${name}${ending}`)
 
 /** Starts everything; what had started is stopped again when something fails. */
 export async function supervise(options: SupervisorOptions): Promise<Supervised> {
-  await mkdir(join(options.stateDir, 'logs'), { recursive: true })
+  await makeStateFolder(options.stateDir)
   const stops: (() => Promise<void>)[] = [await lockState(options.stateDir)]
   const stop = async () => {
     await removeRunFile(options.stateDir)
@@ -51,10 +59,17 @@ export async function supervise(options: SupervisorOptions): Promise<Supervised>
   }
 }
 
+async function makeStateFolder(stateDir: string): Promise<void> {
+  await mkdir(join(stateDir, 'logs'), { recursive: true }).catch((error: NodeJS.ErrnoException) => {
+    const sentence = `The state folder ${stateDir} cannot be used (${error.code}).`
+    throw new Error(`${sentence} Set GATEHOUSE_STATE_DIR to a folder of yours.`, { cause: error })
+  })
+}
+
 type Stops = (() => Promise<void>)[]
 
 async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Promise<void>): Promise<Supervised> {
-  const { config, stateDir } = options
+  const { config, stateDir, signal } = options
   await removeRunFile(stateDir)
   await endLeftovers(stateDir)
   const ports = await choosePorts(options)
@@ -62,19 +77,9 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
   const state: { file?: KeptRunFile } = {}
   // What is replaced before all is ready is written with everything else.
   const replaced = () => void state.file?.write().catch((error: Error) => options.say(error.message))
-  const start: Start = (name, entry, env) =>
-    startChild({
-      name,
-      keepsPort: entry.startsWith('local/'),
-      entry: entryOf(entry),
-      env,
-      cwd: root,
-      logFile: join(stateDir, 'logs', `${name}.log`),
-      onReplaced: replaced,
-    })
-  const shared = sharedEnvironment(options, ports)
+  const start = starter(options, replaced)
   const double = async (name: string, entry: string) => {
-    const child = await start(name, entry, shared)
+    const child = await start(name, entry, doubleEnvironment(options))
     stops.push(child.stop)
     return child
   }
@@ -84,12 +89,15 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
     config.model.kind === 'scripted' ? double('model', 'local/scripted-model') : undefined,
     double('tools', 'local/tool-server'),
   ])
+  signal.throwIfAborted()
   const { namespace } = config.temporal
   const ownerUrl = config.secrets.databaseOwnerUrl?.reveal() ?? postgres.url
-  await prepare({ databaseUrl: ownerUrl, temporal: { address: temporal.address, namespace }, say: options.say })
+  const target = { databaseUrl: ownerUrl, temporal: { address: temporal.address, namespace } }
+  await prepare({ ...target, environment: config.environment, say: options.say })
+  signal.throwIfAborted()
   const demo = config.environment === 'development' ? await prepareDemo(stateDir) : []
   const environment = {
-    ...shared,
+    ...serviceEnvironment(options, `http://127.0.0.1:${ports.api[0] ?? config.port}`),
     DATABASE_URL: postgres.isOurs ? await openServiceLogin(ownerUrl) : postgres.url,
     TEMPORAL_ADDRESS: temporal.address,
     ...(temporal.uiUrl === null ? {} : { TEMPORAL_UI_URL: temporal.uiUrl }),
@@ -105,10 +113,30 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
   await file.write()
   return {
     run: file.current,
-    restart: async (kind) =>
-      void (await Promise.all((kind === 'api' ? apis : durables).map((child) => child.restart()))),
+    migrate: () => migrate(ownerUrl),
+    restart: (parts) =>
+      restartAll({ api: apis, durable: durables, model: scripted ? [scripted] : [], tools: [tools] }, parts),
     stop,
   }
+}
+
+async function restartAll(children: Record<Part, readonly ManagedChild[]>, parts: readonly Part[]): Promise<void> {
+  await Promise.all(parts.flatMap((part) => children[part]).map((child) => child.restart()))
+}
+
+function starter({ stateDir, say, signal }: SupervisorOptions, replaced: () => void): Start {
+  return (name, entry, env) =>
+    startChild({
+      name,
+      keepsPort: entry.startsWith('local/'),
+      entry: entryOf(entry),
+      env,
+      cwd: root,
+      logFile: join(stateDir, 'logs', `${name}.log`),
+      onReplaced: replaced,
+      onFailed: (error) => say(error.message),
+      signal,
+    })
 }
 
 type Start = (name: string, entry: string, env: Environment) => Promise<ManagedChild>
@@ -196,17 +224,4 @@ async function choosePorts({ config, apiReplicas, say }: SupervisorOptions): Pro
     api.push(await take(index === 0 ? config.port : (api[index - 1] ?? 0) + 1, 'the API'))
   if (config.temporal.address !== undefined) return { api, temporal: 0, temporalUi: 0 }
   return { api, temporal: await take(7233, 'Temporal'), temporalUi: await take(8233, 'the Temporal UI') }
-}
-
-type Environment = Readonly<Record<string, string | undefined>>
-
-function sharedEnvironment({ environment, config, stateDir }: SupervisorOptions, { api }: Ports): Environment {
-  return {
-    ...environment,
-    DATABASE_OWNER_URL: undefined,
-    GATEHOUSE_ENV: config.environment,
-    GATEHOUSE_STATE_DIR: stateDir,
-    GATEHOUSE_PUBLIC_URL: config.publicUrl ?? `http://127.0.0.1:${api[0] ?? config.port}`,
-    TEMPORAL_NAMESPACE: config.temporal.namespace,
-  }
 }

@@ -1,5 +1,6 @@
-// Finds the Temporal CLI, in this order: on PATH, built before into the user's cache, built now by Go from the pinned
-// module, downloaded by the SDK. A build is shared by every clone, made once under a lock and renamed into place.
+// Finds the Temporal CLI, in this order: on PATH, kept in the user's cache, built now by Go from the pinned module,
+// downloaded as published. What is built or downloaded is shared by every clone, made once under a lock and renamed into
+// place.
 import { execFile, spawn, spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { mkdir, readdir, rename, rm } from 'node:fs/promises'
@@ -7,8 +8,10 @@ import { homedir } from 'node:os'
 import { delimiter, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { toError } from '../../domain/errors.ts'
 import { tryLock } from './file-lock.ts'
 import { sleep } from './processes.ts'
+import { downloadTemporal, releaseSite } from './temporal-download.ts'
 
 export type TemporalWay = 'path' | 'cache' | 'build' | 'download'
 export type FoundTemporal = { readonly path: string; readonly way: TemporalWay }
@@ -19,8 +22,10 @@ export type FindOptions = {
   readonly environment: Readonly<Record<string, string | undefined>>
   /** One line of progress for a person. */
   readonly say: (line: string) => void
-  /** How the vendor's binary is fetched; the SDK's own way when absent. Answers its path. */
-  readonly download?: (target: { readonly version: string; readonly folder: string }) => Promise<string>
+  /** Ends a wait or a build. */
+  readonly signal?: AbortSignal
+  /** Where the makers' releases are; another one in tests. */
+  readonly downloadSite?: string
 }
 
 const buildMsMax = 30 * 60_000
@@ -32,9 +37,10 @@ export async function findTemporal(options: FindOptions): Promise<FoundTemporal>
     auto: [() => onPath(options), () => cached(options), () => built(options), () => downloaded(options)],
     path: [() => onPath(options)],
     build: [() => cached(options), () => built(options)],
-    download: [() => downloaded(options)],
+    download: [() => cached(options), () => downloaded(options)],
   }
   for (const way of ways[options.mode]) {
+    options.signal?.throwIfAborted()
     const found = await way()
     if (found) return found
   }
@@ -107,7 +113,7 @@ async function built(options: FindOptions): Promise<FoundTemporal | undefined> {
   if (!hasGo(options)) return undefined
   const path = cachePath(options)
   await mkdir(dirname(path), { recursive: true })
-  const release = await lockBuild(`${path}.lock`, options)
+  const release = await lockCache(path, options)
   try {
     // Somebody else may have finished while we waited.
     return (await cached(options)) ?? (await build(options, path))
@@ -116,28 +122,32 @@ async function built(options: FindOptions): Promise<FoundTemporal | undefined> {
   }
 }
 
-async function lockBuild(file: string, options: FindOptions): Promise<() => Promise<void>> {
+// Whoever has the lock alone writes there; what those before left half-done is swept away.
+async function lockCache(path: string, options: FindOptions): Promise<() => Promise<void>> {
+  const file = `${path}.lock`
   const deadline = Date.now() + buildMsMax
   for (let told = false; ; told = true) {
     const taken = await tryLock(file)
-    if (taken.kind === 'ours') return taken.release
-    if (!told) options.say(`Process ${taken.owner.pid} builds the Temporal CLI; waiting for it.`)
+    if (taken.kind === 'ours') {
+      await sweepDrafts(path)
+      return taken.release
+    }
+    if (!told) options.say(`Process ${taken.owner.pid} builds or downloads the Temporal CLI; waiting for it.`)
+    options.signal?.throwIfAborted()
     if (Date.now() > deadline) throw new Error(`The build lock ${file} was not released.`)
     await sleep(500)
   }
 }
 
-// What builds that were cut off left behind. Called under the lock: no other build runs.
 async function sweepDrafts(path: string): Promise<void> {
   const folder = dirname(path)
   const drafts = (await readdir(folder)).filter((name) => /^temporal\.\d+\.tmp$/.test(name))
-  await Promise.all(drafts.map((name) => rm(join(folder, name), { force: true })))
+  await Promise.all(drafts.map((name) => rm(join(folder, name), { recursive: true, force: true })))
 }
 
 async function build(options: FindOptions, path: string): Promise<FoundTemporal> {
   options.say('Building the Temporal CLI with Go, once for this user: about 5 minutes on two cores.')
   options.say('On a machine with internet GATEHOUSE_TEMPORAL=download is quicker.')
-  await sweepDrafts(path)
   const draft = `${path}.${process.pid}.tmp`
   const startedAt = Date.now()
   const elapsed = () => `${Math.round((Date.now() - startedAt) / 1000)} s`
@@ -156,6 +166,7 @@ async function build(options: FindOptions, path: string): Promise<FoundTemporal>
     cwd: moduleDir,
     env: { ...options.environment, CGO_ENABLED: '0', GOTOOLCHAIN: 'local', GOFLAGS: '' },
     stdio: ['ignore', 'ignore', 'pipe'],
+    ...(options.signal ? { signal: options.signal } : {}),
   })
   let tail = ''
   child.stderr.on('data', (chunk: Buffer) => (tail = (tail + chunk.toString('utf8')).slice(-4_000)))
@@ -174,16 +185,24 @@ async function build(options: FindOptions, path: string): Promise<FoundTemporal>
   return { path, way: 'build' }
 }
 
-// The last way, and the only one that needs the vendor's site. Loaded only then: it brings the SDK's test environment.
+// The last way, and the only one that needs the makers' site.
 async function downloaded(options: FindOptions): Promise<FoundTemporal | undefined> {
-  options.say('Downloading the Temporal CLI …')
-  const download = options.download ?? (await import('./temporal-download.ts')).downloadTemporal
+  const { version, say, signal } = options
+  const path = cachePath(options)
+  await mkdir(dirname(path), { recursive: true })
+  const release = await lockCache(path, options)
   try {
-    const path = await download({ version: options.version, folder: dirname(cachePath(options)) })
-    if ((await versionOf(path)) === undefined) throw new Error(`${path} does not run.`)
+    const theirs = await cached(options)
+    if (theirs) return theirs
+    say('Downloading the Temporal CLI …')
+    const site = options.downloadSite ?? releaseSite
+    await downloadTemporal({ version, path, site, signal, say, versionOf })
     return { path, way: 'download' }
   } catch (error) {
-    options.say(`The download failed: ${error instanceof Error ? error.message : 'unknown fault'}`)
+    signal?.throwIfAborted()
+    say(`The download failed: ${toError(error).message}`)
     return undefined
+  } finally {
+    await release()
   }
 }

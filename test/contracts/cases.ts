@@ -1,0 +1,48 @@
+// Golden cases that need a stage of their own: a model that holds its answer, money that is stopped.
+import { expectGolden } from '../support/golden.ts'
+import { until, type RunFile } from '../support/installation.ts'
+import { connectLedgerFacts } from '../support/ledger-facts.ts'
+import { useUp } from '../support/quota-facts.ts'
+import type { Person } from '../support/person.ts'
+
+// Compares and answers the status.
+async function golden(name: string, reply: Response): Promise<number> {
+  await expectGolden(name, reply)
+  return reply.status
+}
+
+/** A turn that is cancelled while its model is silent, and once more after its end. */
+export async function cancelCases({ model }: RunFile, person: Person): Promise<number[]> {
+  const steer = (control: object) => fetch(`${model}/control`, { method: 'POST', body: JSON.stringify(control) })
+  const asked = async () => ((await (await fetch(`${model}/journal`)).json()) as { total: number }).total
+  await person.json('POST', '/wallet/faucet')
+  const path = `/agents/assistant/sessions/${await person.openSession()}`
+  const before = await asked()
+  await steer({ hold: true })
+  const chat = await person.call('POST', `${path}/chat`, { message: 'hello' })
+  const cancel = `${path}/turns/${chat.headers.get('x-turn-id')}/cancel`
+  await until(async () => (await asked()) > before, 10_000)
+  const running = [await golden('5-cancel', await person.call('POST', cancel)), await golden('5-chat-cancelled', chat)]
+  await steer({})
+  return [...running, await golden('5-cancel-ended', await person.call('POST', cancel))]
+}
+
+/** A turn of a wallet whose money is stopped. */
+export async function moneyStopCase({ databaseUrl }: RunFile, person: Person): Promise<number> {
+  await person.json('POST', '/wallet/faucet')
+  const session = await person.openSession()
+  await using database = await connectLedgerFacts(databaseUrl)
+  await database.query("SELECT money_halt(id, 'a test') FROM wallet WHERE address = $1", [person.address])
+  const chat = `/agents/assistant/sessions/${session}/chat`
+  const status = await golden('6-money-stopped', await person.call('POST', chat, { message: 'hello' }))
+  await database.query("SELECT money_resume(id, 'a test') FROM wallet WHERE address = $1", [person.address])
+  return status
+}
+
+/** A turn of a person whose requests of this minute are used up. */
+export async function rateCase({ databaseUrl }: RunFile, person: Person): Promise<number> {
+  await using database = await connectLedgerFacts(databaseUrl)
+  await useUp(database, `requests-per-minute|human:${person.address.toLowerCase()}|chat.submit`, 700)
+  const chat = `/agents/assistant/sessions/${await person.openSession()}/chat`
+  return golden('14-chat-rate-limited', await person.call('POST', chat, { message: 'hello' }))
+}

@@ -1,0 +1,49 @@
+// `npm run keys -- list` shows the installation's signing keys; `npm run keys -- rotate audit | access-token` makes a new
+// active one. The key before it signs no more within half a minute, in every process, and verifies for good. The database
+// is `DATABASE_URL` or that of the running installation; the master key is that of the installation.
+import { resolve } from 'node:path'
+import { loadConfig, type Config } from '../config/load.ts'
+import { createSeal } from '../crypto/seal.ts'
+import { createPool, type Pool } from '../db/pool.ts'
+import { listSigningKeys, type KeyPurpose } from '../db/signing-key.ts'
+import { createSigningKeys } from '../gateway/signing-keys.ts'
+import { readRunFile } from './local/run-file.ts'
+import { loadMasterKey } from './master-key.ts'
+
+const say = (line: string) => void process.stdout.write(`${line}\n`)
+const purposes: readonly string[] = ['audit', 'access-token'] satisfies KeyPurpose[]
+
+async function list(pool: Pool): Promise<void> {
+  for (const { kid, purpose, state } of await listSigningKeys(pool)) say(`${purpose} ${kid} ${state}`)
+}
+
+// Opens every key first: with another master key nothing could open the new one, and nothing is made.
+async function rotate(pool: Pool, { config, purpose }: { config: Config; purpose: KeyPurpose }): Promise<void> {
+  const seal = createSeal(await loadMasterKey(config))
+  const keys = await createSigningKeys({ pool, seal, clock: () => new Date() })
+  const before = keys.active(purpose).kid
+  say(`${purpose}: ${await keys.rotate(purpose)} signs instead of ${before}.`)
+}
+
+const [order, purpose = ''] = process.argv.slice(2)
+const given = loadConfig(process.env)
+const config = { ...given, stateDir: resolve(given.stateDir) }
+const url = config.secrets.databaseUrl?.reveal() ?? (await readRunFile(config.stateDir))?.databaseUrl
+if (order !== 'list' && !(order === 'rotate' && purposes.includes(purpose))) {
+  process.stderr.write('Usage: npm run keys -- list | rotate audit | rotate access-token\n')
+  process.exitCode = 2
+} else if (url === undefined) {
+  process.stderr.write('There is no database: start Gatehouse with `npm start`, or set DATABASE_URL.\n')
+  process.exitCode = 1
+} else {
+  const pool = createPool({ url, connectionsMax: 2, applicationName: 'gatehouse-keys' })
+  try {
+    if (order === 'list') await list(pool)
+    else await rotate(pool, { config, purpose: purpose as KeyPurpose })
+  } catch (error) {
+    process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)
+    process.exitCode = 1
+  } finally {
+    await pool.end()
+  }
+}
