@@ -38,6 +38,7 @@ function trialRoutes(deps: PolicyRoutesDeps): Route[] {
     route({
       ...common,
       method: 'post',
+      idempotency: 'none',
       path: '/api/v1/policies/validate',
       summary: 'Whether a text is a usable policy, with every fault by file, line and field.',
       body: shapes.ValidateOrder,
@@ -47,6 +48,7 @@ function trialRoutes(deps: PolicyRoutesDeps): Route[] {
     route({
       ...common,
       method: 'post',
+      idempotency: 'none',
       path: '/api/v1/policies/explain',
       summary: 'What the active policies make of a question: the rules considered, matched and won.',
       body: shapes.PolicyQuestion,
@@ -59,6 +61,7 @@ function trialRoutes(deps: PolicyRoutesDeps): Route[] {
     route({
       ...common,
       method: 'post',
+      idempotency: 'none',
       path: '/api/v1/policies/test',
       summary: 'Puts a table of tests to the policies given, or to the active ones.',
       body: shapes.TestOrder,

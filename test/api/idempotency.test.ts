@@ -9,6 +9,7 @@ import { idempotentKeysPerOwnerMax } from '../../domain/limits.ts'
 import { tokenIdOf } from '../../sdk/auth.ts'
 import { startTestApi, type TestApi } from '../support/api.ts'
 import { everyRoute } from '../support/every-route.ts'
+import { policyText } from '../support/policy-texts.ts'
 
 const routes = everyRoute()
 const nameOf = ({ method, path }: { method: string; path: string }) => `${method.toUpperCase()} ${path}`
@@ -114,13 +115,31 @@ const orders: Readonly<Record<string, () => Promise<Order>>> = {
   'POST /wallet/runtime-scopes/:id/servers/:server/disable': async () => ({
     path: `/wallet/runtime-scopes/${await scope()}/servers/everything/disable`,
   }),
+  'PUT /api/v1/policies/:id': () => keptPolicy('', { text: policyText('kept') }),
+  'DELETE /api/v1/policies/:id': () => keptPolicy(),
+  'POST /api/v1/policies/:id/rollback': () => keptPolicy('/rollback', { version: 1 }),
+}
+
+async function operatorToken(): Promise<string> {
+  const { account, token } = await newcomer()
+  api.roles.set(account.address.toLowerCase(), { tenant: 'house', roles: ['owner', 'operator'] })
+  return token
+}
+
+async function keptPolicy(rest = '', body?: Record<string, unknown>): Promise<Order> {
+  const [path, token] = ['/api/v1/policies/kept', await operatorToken()]
+  await send({ method: 'PUT', path, body: { text: policyText('kept') }, token })
+  return { path: `${path}${rest}`, token, ...(body === undefined ? {} : { body }) }
 }
 
 const keeping = routes.filter(keepsReplies).map(nameOf)
 const methodOf = (name: string) => name.split(' ')[0] ?? ''
 let keys = 0
 const freshKey = () => ({ 'idempotency-key': `key-${(keys += 1)}` })
-const codeOf = async (reply: Response) => [reply.status, ((await reply.json()) as { code: string }).code]
+const codeOf = async (reply: Response) => {
+  const { code } = (await reply.json()) as { code: string }
+  return [reply.status, code.toUpperCase().replaceAll('-', '_')]
+}
 const storedKeys = async () => Number((await api.database.pool.query('SELECT 1 FROM idempotent_reply')).rowCount)
 
 test('every mutating route keeps its replies, obeys the key itself, or changes nothing', () => {
@@ -128,6 +147,9 @@ test('every mutating route keeps its replies, obeys the key itself, or changes n
   const others = routes.filter(({ method, idempotency }) => method !== 'get' && idempotency !== undefined)
   expect(others.map((route) => `${route.idempotency} ${nameOf(route)}`).toSorted()).toEqual([
     'none POST /api/v1/audit/verify',
+    'none POST /api/v1/policies/explain',
+    'none POST /api/v1/policies/test',
+    'none POST /api/v1/policies/validate',
     'none POST /temporal/codec/decode',
     'none POST /temporal/codec/encode',
     'own POST /agents/:id/sessions/:sid/chat',
