@@ -24,7 +24,9 @@ test('what is unknown is closed, at every depth, numbers too', () => {
     proof: { kind: 'dpop', htm: 'POST', jti: 'j', thumbprint: 't', htu: 'https://x/', nonce: null },
     gateway: { name: 'gatehouse', owner: { name: 'Ada' } },
   })
-  expect(JSON.stringify(redacted)).not.toMatch(/Ada|b\.example|44|"j"|"t"|https/)
+  // A pseudonym is hexadecimal and may hold any two digits by chance.
+  const said = JSON.stringify(redacted).replaceAll(/anon-[0-9a-f]{20}/g, 'anon')
+  expect(said).not.toMatch(/Ada|b\.example|44|"j"|"t"|https/)
   expect(redacted).toMatchObject({
     policy: { decision: 'deny' },
     proof: { kind: 'dpop', htm: 'POST', nonce: null },
