@@ -90,6 +90,8 @@ test('a tool that ends the turn takes its siblings with it', async () => {
   await expectSettled(turn)
 })
 
+const spansOf = (traceId: string) => spans.getFinishedSpans().filter((span) => span.spanContext().traceId === traceId)
+
 test('a turn with a tool answers, charges each step once and is one trace from the door to the upstream', async () => {
   const turn = await rig.openTurn(`add 2 and 40, ${planted}`)
   let asked = 0
@@ -103,7 +105,7 @@ test('a turn with a tool answers, charges each step once and is one trace from t
     await ended(turn)
     await until(async () => (await rig.events(turn.turnId)).some(({ kind }) => kind === 'turn_completed'), 2_000)
     // The workflow's own span leaves the sandbox when the workflow closes, a moment after its last activity.
-    await until(() => spans.getFinishedSpans().some((span) => span.name.startsWith('RunWorkflow:')), 5_000)
+    await until(() => spansOf(door).some((span) => span.name.startsWith('RunWorkflow:')), 5_000)
   })
   // 50 in, 10 out = 115; the tool 500; 100 in, 20 out = 230
   expect(await outcomeOf(turn)).toMatchObject({ status: 'done', costRaw: '845', toolCallCount: 1 })
@@ -111,8 +113,7 @@ test('a turn with a tool answers, charges each step once and is one trace from t
   await expectSettled(turn)
   const kinds = (await rig.events(turn.turnId)).map(({ kind }) => kind).filter((kind) => kind !== 'delta')
   expect(kinds).toEqual(['tool_call', 'tool_result', 'turn_completed'])
-  const mine = spans.getFinishedSpans().filter((span) => span.spanContext().traceId === door)
-  const names = mine.map((span) => span.name)
+  const names = spansOf(door).map((span) => span.name)
   for (const name of ['POST chat', 'RunActivity:callModel', 'upstream model', 'RunActivity:callTool', 'upstream tool'])
     expect(names).toContain(name)
   expect(names.some((name) => name.startsWith('RunWorkflow:'))).toBe(true)
