@@ -151,7 +151,7 @@ test('a payload is shown where it is kept, and held against the hashes of its re
   })
   const forged = seal.seal(`audit-payload/${id}`, Buffer.from('{"input":"{}","output":null}'))
   await asIntruder(rig.api.database, 'UPDATE audit_payload SET sealed = $2 WHERE id = $1', [id, forged])
-  expect(await theirs.run(['audit', 'payload', id, '--json'])).toMatchObject({ code: 9 })
+  expect(await theirs.run(['audit', 'payload', id, '--json'])).toMatchObject({ code: 10 })
   expect(await desk.run(['audit', 'payload', id])).toMatchObject({ code: 5 })
   expect(await desk.run(['audit', 'payload', 'x'])).toMatchObject({ code: 2 })
 })

@@ -16,6 +16,9 @@ test('every member of a record is decided about', () => {
   expect(replaced.map(([name]) => name).toSorted()).toEqual(hidden.toSorted())
 })
 
+// Hexadecimal, so that it may hold any digits by chance.
+const withoutPseudonyms = (text: string) => text.replaceAll(/anon-[0-9a-f]{20}/g, 'anon')
+
 test('what is unknown is closed, at every depth, numbers too', () => {
   const redacted = createRedaction().record({
     email: 'a@b.example',
@@ -24,7 +27,7 @@ test('what is unknown is closed, at every depth, numbers too', () => {
     proof: { kind: 'dpop', htm: 'POST', jti: 'j', thumbprint: 't', htu: 'https://x/', nonce: null },
     gateway: { name: 'gatehouse', owner: { name: 'Ada' } },
   })
-  expect(JSON.stringify(redacted)).not.toMatch(/Ada|b\.example|:44|"j"|"t"|https/)
+  expect(withoutPseudonyms(JSON.stringify(redacted))).not.toMatch(/Ada|b\.example|44|"j"|"t"|https/)
   expect(redacted).toMatchObject({
     policy: { decision: 'deny' },
     proof: { kind: 'dpop', htm: 'POST', nonce: null },
@@ -47,7 +50,7 @@ test('addresses go from any text, agents stay, workloads go', () => {
     spiffe_id: 'spiffe://mill/ada',
   })
   const text = JSON.stringify(redacted).toLowerCase()
-  expect(text).not.toMatch(/0xabab|ada@|\/ada/)
+  expect(withoutPseudonyms(text)).not.toMatch(/abab|ada/)
   expect(redacted['tenant']).toBe(redacted['sub']) // one person, however the address is written
   expect(redacted['resource']).toBe(`vault/${String(redacted['sub'])}/key`)
   expect(redacted['act']).toEqual([
@@ -63,7 +66,7 @@ test('names of members that callers chose are hidden with what they hold, each t
     sub: 'Ada',
     agentVariables: { Ada: '1', 'ada@mill.example': { Ada: '2' } },
   })
-  expect(JSON.stringify(redacted)).not.toMatch(/"ada|ada@/i)
+  expect(withoutPseudonyms(JSON.stringify(redacted))).not.toMatch(/ada/i)
   expect(Object.keys(redacted['agentVariables'] as object)[0]).toBe(redacted['sub'])
 })
 
