@@ -1,5 +1,6 @@
 // `Idempotency-Key` and its alias on every mutating route. The key belongs to the wallet that asks; of somebody who is
-// not known yet it belongs to the network address, and the cookies are part of what was asked.
+// not known yet it belongs to the network address, and the cookies are part of what was asked. A reply that is a credential
+// is answered again to the credential that asked for it.
 import type { Request } from 'express'
 import { GatewayError } from '../domain/errors.ts'
 import type { Principal } from '../domain/principal.ts'
@@ -48,12 +49,15 @@ export async function underKey(
   if (key === undefined) return work()
   const { params, query } = request
   const cookies = principal === null ? (request.headers.cookie ?? null) : null
+  const isSecret = route.answersSecret === true
+  // What one credential was given may be more than another of the same wallet would get.
+  const credential = isSecret ? (principal?.tokenId ?? null) : null
   const order = {
     owner: principal === null ? `caller:${caller ?? 'unknown'}` : `wallet:${principal.wallet}`,
     route: `${route.method} ${route.path}`,
     key,
-    asked: { params, query, body: raw ?? null, cookies },
-    isSecret: route.answersSecret === true,
+    asked: { params, query, body: raw ?? null, cookies, credential },
+    isSecret,
   }
   const { kept, status, headers, body } = await once(order, async () => {
     const reply = await work()

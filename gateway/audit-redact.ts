@@ -1,7 +1,7 @@
 // Identity redaction: who acted becomes a pseudonym, the same for the same value within one export and another one in
-// the next. What is not known to name nobody is replaced, so that a new member of the record is closed until somebody
-// decides. Hashes stay, and a redacted record still names its original. The original signature does not: with the public
-// key it would tell a right guess of an identity from a wrong one.
+// the next. What is not known to name nobody is replaced, with the names of its members, so that a new member of the
+// record is closed until somebody decides. Hashes stay, and a redacted record still names its original. The original
+// signature does not: with the public key it would tell a right guess of an identity from a wrong one.
 import { createHmac, randomBytes } from 'node:crypto'
 
 export type Redaction = {
@@ -21,7 +21,10 @@ const plain: ReadonlySet<string> = new Set([
   ...['status', 'error_code', 'latency_ms'],
 ])
 
-const addresses = /0x[0-9a-fA-F]{40}(?![0-9a-fA-F])|[\w.+-]+@[\w-]+(?:\.[\w-]+)+/g
+// RFC 6531 §3.3: letters of every script, and the marks of RFC 5322 §3.2.3; rather too much than half of one. A local part
+// is looked for at its beginning only, so that a long text costs its length.
+const addresses =
+  /0x[0-9a-f]{40}(?![0-9a-f])|(?<![\p{L}\p{M}\p{N}_.!#$%&'*+=?^`{|}~-])[\p{L}\p{M}\p{N}_.!#$%&'*+=?^`{|}~-]+@[\p{L}\p{M}\p{N}_-]+(?:\.[\p{L}\p{M}\p{N}_-]+)*/giu
 
 /** Pseudonyms of one export. Their key is kept nowhere. */
 export function createRedaction(): Redaction {
@@ -31,7 +34,9 @@ export function createRedaction(): Redaction {
   const inText = (text: string) => text.replace(addresses, pseudonym)
   const hide = (value: unknown): unknown => {
     if (value === null) return null
-    return typeof value === 'object' ? mapped(value, (_name, member) => hide(member)) : pseudonym(String(value))
+    if (typeof value !== 'object') return pseudonym(String(value))
+    if (Array.isArray(value)) return value.map(hide)
+    return Object.fromEntries(Object.entries(value).map(([name, member]) => [pseudonym(name), hide(member)]))
   }
   const redact = (name: string, value: unknown): unknown => {
     if (!plain.has(name)) return hide(value)
@@ -42,7 +47,7 @@ export function createRedaction(): Redaction {
   }
   return {
     tenant: inText,
-    record: ({ sig: _sig, ...record }) => mapped(record, redact) as Record<string, unknown>,
+    record: ({ sig: _sig, ...record }) => mapped(record, redact),
   }
 }
 
@@ -51,8 +56,6 @@ function isWorkload(value: object): value is { readonly id: unknown } {
   return 'kind' in value && value.kind === 'workload' && 'id' in value
 }
 
-// Names of members that callers choose may be identities as well.
-function mapped(value: object, change: (name: string, member: unknown) => unknown): unknown {
-  if (Array.isArray(value)) return value.map((member) => change('', member))
+function mapped(value: object, change: (name: string, member: unknown) => unknown): Record<string, unknown> {
   return Object.fromEntries(Object.entries(value).map(([name, member]) => [name, change(name, member)]))
 }

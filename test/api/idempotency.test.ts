@@ -279,6 +279,15 @@ test('a signed challenge planted in another browser signs nobody in, key or no k
   expect((await send({ ...order, method: 'POST', headers: { ...headers, cookie } })).status).toBe(422)
 })
 
+test('a credential that was answered is answered again to the credential that asked, to no other of its wallet', async () => {
+  const order = { method: 'POST', path: '/auth/link', headers: freshKey() }
+  const first = await send(order)
+  expect(first.status).toBe(200)
+  const other = await send({ ...order, token: await api.tokenOf(person.account) })
+  expect(await codeOf(other)).toEqual([422, 'IDEMPOTENCY_KEY_REUSED'])
+  expect(await (await send(order)).text()).toBe(await first.text())
+})
+
 test('a wallet keeps so many keys at a time and no more', async () => {
   await api.database.pool.query(
     `INSERT INTO idempotent_reply (owner, route, key, body_hash, claim, claimed_until, expires_at)

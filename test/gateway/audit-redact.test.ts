@@ -60,3 +60,27 @@ test('addresses go from any text, agents stay, workloads go', () => {
   expect(redaction.tenant('acme')).toBe('acme')
   expect(createRedaction().record({ sub: wallet })['sub']).not.toBe(redacted['sub'])
 })
+
+test('names of members that callers chose are hidden with what they hold, each the same as elsewhere', () => {
+  const redacted = createRedaction().record({
+    sub: 'Ada',
+    agentVariables: { Ada: '1', 'ada@mill.example': { Ada: '2' } },
+  })
+  expect(withoutPseudonyms(JSON.stringify(redacted))).not.toMatch(/ada/i)
+  expect(Object.keys(redacted['agentVariables'] as object)[0]).toBe(redacted['sub'])
+})
+
+test.each(['jörg@mühle.example', 'Ада@мельница.рф', "o'hara@mill.example", 'ada@localhost', 'x!y@mill.example'])(
+  'the address %s goes whole',
+  (address) => {
+    const { rationale } = createRedaction().record({ rationale: `for ${address}, no` })
+    expect(rationale).toMatch(/^for anon-[0-9a-f]{20}, no$/)
+  },
+)
+
+test('a long text costs its length', () => {
+  const startedAt = performance.now()
+  const resource = 'a'.repeat(300_000)
+  expect(createRedaction().record({ resource })).toEqual({ resource })
+  expect(performance.now() - startedAt).toBeLessThan(2_000)
+})
