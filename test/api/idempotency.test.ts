@@ -2,8 +2,7 @@
 // mutating route needs a line here.
 import type { privateKeyToAccount } from 'viem/accounts'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
-import { keepsReplies, keyHeaders } from '../../api/idempotency.ts'
-import { openApiDocument } from '../../api/openapi.ts'
+import { keepsReplies } from '../../api/idempotency.ts'
 import { dropOldReplies } from '../../db/idempotent-reply.ts'
 import { idempotentKeysPerOwnerMax } from '../../domain/limits.ts'
 import { tokenIdOf } from '../../sdk/auth.ts'
@@ -297,13 +296,4 @@ test('a wallet keeps so many keys at a time and no more', async () => {
   const refused = await send({ ...create, headers: freshKey() })
   expect([refused.headers.get('retry-after'), ...(await codeOf(refused))]).toEqual(['60', 429, 'RATE_LIMITED'])
   expect((await send(create)).status).toBe(200)
-})
-
-test('the headers are documented on every route that obeys them', () => {
-  const { paths } = openApiDocument(routes, '0') as { paths: Record<string, Record<string, { parameters: object[] }>> }
-  for (const route of routes.filter((each) => each.method !== 'get' && each.idempotency !== 'none')) {
-    const said = paths[route.path.replace(/:([A-Za-z]+)/g, '{$1}')]?.[route.method]?.parameters ?? []
-    for (const name of Object.keys(keyHeaders))
-      expect(said).toContainEqual(expect.objectContaining({ name, in: 'header' }))
-  }
 })

@@ -1,5 +1,6 @@
 // What the document says of a request is what the door takes.
 import { expect, test } from 'vitest'
+import { keyHeaders } from '../../api/idempotency.ts'
 import { openApiDocument } from '../../api/openapi.ts'
 import { everyRoute } from '../support/every-route.ts'
 
@@ -27,4 +28,12 @@ test.each([
 ])('%s %s names the headers that it reads', (method, path, names) => {
   const headers = operation(method, path)?.parameters.filter((each) => each.in === 'header')
   expect(headers?.map(({ name, required }) => [name, required])).toEqual(names.map((name) => [name, false]))
+})
+
+test('the headers of a request key are documented on every route that obeys them', () => {
+  for (const route of routes.filter((each) => each.method !== 'get' && each.idempotency !== 'none')) {
+    const said = operation(route.method, route.path.replace(/:([A-Za-z]+)/g, '{$1}'))?.parameters ?? []
+    for (const name of Object.keys(keyHeaders))
+      expect(said).toContainEqual(expect.objectContaining({ name, in: 'header' }))
+  }
 })
