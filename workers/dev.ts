@@ -2,18 +2,22 @@
 // what they share, each double for itself.
 import { toError } from '../domain/errors.ts'
 import { root } from './files.ts'
-import { followChanges } from './local/changes.ts'
+import { followChanges, marksOf } from './local/changes.ts'
 import { partFolders, touchedBy, type Part } from './local/parts.ts'
 import type { Supervised } from './local/supervisor.ts'
 import { runUntilStopped } from './local/until-stopped.ts'
 
 type Say = (line: string) => void
 
+const looked = { root, folders: partFolders }
+// Before anything starts: what is saved while the parts start may not be in them.
+const since = await marksOf(looked)
+
 async function follow(supervised: Supervised, say: Say): Promise<() => Promise<void>> {
   const restarting = { last: Promise.resolve() }
-  const following = await followChanges({
-    root,
-    folders: partFolders,
+  const following = followChanges({
+    ...looked,
+    since,
     onChanged: (paths) => {
       restarting.last = restarting.last
         .then(() => takeIn(paths, supervised, say))

@@ -3,7 +3,7 @@ import { mkdirSync, mkdtempSync, renameSync, rmSync, writeFileSync } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
-import { followChanges } from '../../workers/local/changes.ts'
+import { followChanges, marksOf } from '../../workers/local/changes.ts'
 import { partFolders, touchedBy } from '../../workers/local/parts.ts'
 import { plan, pseudoRooms, sheds } from '../support/house-plan.ts'
 import { until } from '../support/installation.ts'
@@ -20,9 +20,12 @@ test('a file that is replaced in one step is seen every time, a burst once, othe
   }
   write('api/v1/a.ts', '0')
   write('api/v1/b.ts', '0')
-  const following = await followChanges({ root, folders: ['api', 'absent'], onChanged: (paths) => seen.push(paths) })
+  const looked = { root, folders: ['api', 'absent'] }
+  const since = await marksOf(looked)
+  write('api/v1/a.ts', 'saved before anybody followed')
+  const following = followChanges({ ...looked, since, onChanged: (paths) => seen.push(paths) })
   for (const round of [1, 2, 3]) {
-    write('api/v1/a.ts', `round ${round}`)
+    if (round > 1) write('api/v1/a.ts', `round ${round}`)
     await until(() => seen.length === round, 5_000)
   }
   write('api/v1/README.md', 'words')

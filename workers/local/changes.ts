@@ -9,18 +9,21 @@ export type FollowOptions = {
   readonly root: string
   /** Folders below it, looked through whole. */
   readonly folders: readonly string[]
+  /** What changes are counted from. */
+  readonly since: Marks
   /** Called once when saving has come to rest, with paths from the root. */
   readonly onChanged: (paths: readonly string[]) => void
 }
 
-type Marks = ReadonlyMap<string, string>
+/** How each file looked at one moment. */
+export type Marks = ReadonlyMap<string, string>
 
 const lookMs = 300
 const followed = /\.(?:ts|mjs|sql|yaml|md)$/
 
-/** Follows the folders until stopped. What is there when this resolves is what changes are counted from. */
-export async function followChanges(options: FollowOptions): Promise<{ readonly stop: () => Promise<void> }> {
-  const state = { marks: await marksOf(options), stopped: false }
+/** Follows the folders until stopped. */
+export function followChanges(options: FollowOptions): { readonly stop: () => Promise<void> } {
+  const state = { marks: options.since, stopped: false }
   const follow = async () => {
     let changed: readonly string[] = []
     while (!state.stopped) {
@@ -45,7 +48,8 @@ export async function followChanges(options: FollowOptions): Promise<{ readonly 
   }
 }
 
-async function marksOf({ root, folders }: FollowOptions): Promise<Marks> {
+/** How the followed files of some folders below an absolute root look now. */
+export async function marksOf({ root, folders }: Pick<FollowOptions, 'root' | 'folders'>): Promise<Marks> {
   const found = await Promise.all(folders.map((folder) => filesIn(join(root, folder))))
   const marks = await Promise.all(
     found.flat().map(async (path) => {
