@@ -30,6 +30,7 @@ const verdicts: Record<ErrorCode, Verdict> = {
   'policy-stale': 'retryable', // refused before the effect
   'not-found': 'final',
   'session-limit': 'final',
+  'agent-limit': 'final',
   'session-draining': 'retryable',
   'session-closed': 'final',
   'turn-queue-full': 'final',

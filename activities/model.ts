@@ -5,6 +5,7 @@ import { insertMessage, lockTurn, readMessage, readTranscript, stepBeginning } f
 import { GatewayError, invariant, isErrorCode } from '../domain/errors.ts'
 import { heartbeatMs, historyBytesMax, historyMessagesMax } from '../domain/limits.ts'
 import { modelReservation, plans, rowsOf, type ModelPrice } from '../domain/pricing.ts'
+import { instructionsOf } from '../gateway/agent-directory.ts'
 import { errorOf } from '../gateway/answer.ts'
 import type { Call, EffectResult } from '../gateway/call.ts'
 import { stepMeta } from '../gateway/hold-meta.ts'
@@ -91,13 +92,12 @@ async function requestOf(
     limit: historyMessagesMax,
   })
   const viewer = { principal, session: { id: turn.sessionId, risk: 0 } }
-  const skills = agent.skills.map((skill) => `## ${skill.title}\n${skill.text}`)
   return {
     model: turn.model,
     maxTokens: agent.outputTokensMax,
-    system: [agent.systemPrompt, ...skills].join('\n\n'),
+    system: instructionsOf(agent),
     messages: messagesOf(rows, historyBytesMax),
-    tools: await deps.offer.offered(viewer, agent.servers, Context.current().cancellationSignal),
+    tools: await deps.offer.offered(viewer, agent, Context.current().cancellationSignal),
   }
 }
 

@@ -16,7 +16,7 @@ import { inTransaction } from '../db/transaction.ts'
 import { GatewayError, invariant, type ErrorCode } from '../domain/errors.ts'
 import { heartbeatMs, toolAttemptsMax, toolCallMs, toolCallsPerTurnMax } from '../domain/limits.ts'
 import { noUsage, plans, toolReservation } from '../domain/pricing.ts'
-import { splitToolName } from '../domain/tool.ts'
+import { isOnBelt, splitToolName } from '../domain/tool.ts'
 import type { Answer, Call, EffectResult } from '../gateway/call.ts'
 import { stepMeta } from '../gateway/hold-meta.ts'
 import type { Recorder } from '../gateway/ports.ts'
@@ -148,7 +148,7 @@ async function knownTool(
   { agent, turn }: TurnContext,
 ): Promise<KnownTool | ToolOutcome> {
   const split = splitToolName(name)
-  const listed = split && agent.servers.includes(split.server)
+  const listed = split && isOnBelt(agent, split.server, split.tool)
   const tool = listed
     ? await deps.offer.find(split.server, split.tool, Context.current().cancellationSignal)
     : undefined

@@ -4,6 +4,7 @@ import { actThrough, type Principal } from '../domain/principal.ts'
 import { readScopeLimits } from '../db/runtime-scope.ts'
 import { readTurn, type TurnFacts } from '../db/turn-step.ts'
 import { principalOf } from '../gateway/admission-record.ts'
+import { findAgent } from '../gateway/agent-directory.ts'
 import { Admission } from '../schemas/admission.ts'
 import type { Agent } from '../config/agents.ts'
 import type { ActivityDeps } from './deps.ts'
@@ -22,14 +23,14 @@ export type TurnContext = {
 export async function turnContext(deps: ActivityDeps, turnId: string): Promise<TurnContext> {
   const turn = await readTurn(deps.pool, turnId)
   if (!turn) throw new GatewayError('turn-cancelled', 'The turn is gone.')
-  const agent = deps.agents.get(turn.agentId)
-  if (!agent) throw new GatewayError('not-found', 'The agent is gone.')
   const admission = Admission.parse(turn.admission)
-  const { runtimeScopeId } = admission
+  const { runtimeScopeId, agentVersion } = admission
+  const { walletId } = turn
+  const agent = await findAgent(deps.pool, deps.agents, { walletId, id: turn.agentId, version: agentVersion })
   const asked = principalOf(admission, deps.members)
   return {
     turn,
-    agent: await confined(deps, agent, { walletId: turn.walletId, id: runtimeScopeId }),
+    agent: await confined(deps, agent, { walletId, id: runtimeScopeId }),
     principal: actThrough(asked, { kind: 'agent', id: agent.id }),
     runtimeScopeId,
   }

@@ -56,7 +56,7 @@ function postRoute(deps: ChatRoutesDeps, viewers: Viewers): Route {
       const idempotencyKey = keyOf(request)
       const scopeId = scopeNameOf(request, query.scopeId)
       const session = await ownSession(deps.pool, { principal, agentId: params.id, sessionId: params.sid })
-      const agent = deps.catalogue.find(params.id)
+      const agent = await deps.catalogue.find(principal.walletId, params.id)
       const content = contentOf(body)
       const runtimeScopeId = await scopeOfRequest(deps.pool, principal, scopeId)
       const order = { principal, agent, session, content, model: body.model, idempotencyKey, runtimeScopeId }

@@ -95,6 +95,12 @@ export const problems = {
     wire: 'SESSION_LIMIT',
     details: ['sessionsMax'],
   },
+  'agent-limit': {
+    status: 409,
+    title: 'No more agents may be made.',
+    wire: 'AGENT_LIMIT',
+    details: ['agentsMax'],
+  },
   'session-draining': {
     status: 503,
     title: 'The session is rolling over.',

@@ -28,7 +28,7 @@ function createRoute(deps: SessionRoutesDeps): Route {
     body: shapes.CreateSession,
     responses: { 200: shapes.CreatedSession },
     async handle({ params, body, principal }) {
-      const agent = deps.catalogue.find(params.id)
+      const agent = await deps.catalogue.find(principal.walletId, params.id)
       const session = await openSession(deps, { principal, agent, model: body.model, engine: body.executionEngine })
       const { id, agentId, model, createdAt, engine } = session
       return { status: 200, body: { id, agentId, model, createdAt: createdAt.toISOString(), executionEngine: engine } }
@@ -51,7 +51,8 @@ function listRoutes({ pool, catalogue }: SessionRoutesDeps): Route[] {
       params: shapes.SessionsParams,
       query: Page,
       responses: { 200: shapes.SessionList },
-      handle: async ({ params, query, principal }) => list(principal.walletId, catalogue.find(params.id).id, query),
+      handle: async ({ params, query, principal }) =>
+        list(principal.walletId, (await catalogue.find(principal.walletId, params.id)).id, query),
     }),
     route({
       method: 'get',

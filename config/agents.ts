@@ -1,7 +1,9 @@
-// Agent recipes: a folder with `agent.md` (front matter and system prompt) and `skills/*.md`.
+// Agent recipes: a folder with `agent.md` (front matter and system prompt), `skills/*.md`, and `claude-routing.md`: when the
+// skills are for.
 import { parse } from 'yaml'
 import { z } from 'zod'
-import { outputTokensDefault, turnStepsDefault, turnStepsMax } from '../domain/limits.ts'
+import { agentOutputTokensMax, outputTokensDefault, turnStepsDefault, turnStepsMax } from '../domain/limits.ts'
+import { isToolPattern } from '../domain/tool.ts'
 
 const FrontMatter = z.strictObject({
   name: z.string().min(1),
@@ -10,7 +12,12 @@ const FrontMatter = z.strictObject({
   model: z.string(),
   categories: z.array(z.string()).default([]),
   servers: z.array(z.string()).default([]),
-  outputTokensMax: z.number().int().min(1).max(64_000).default(outputTokensDefault),
+  /** Of its servers' tools, those it may use: `server/tool` with `*`. All of them when it is left out. */
+  tools: z
+    .array(z.string().refine(isToolPattern, 'must be server/tool, with * for any part of the tool'))
+    .nullable()
+    .default(null),
+  outputTokensMax: z.number().int().min(1).max(agentOutputTokensMax).default(outputTokensDefault),
   stepsMax: z.number().int().min(1).max(turnStepsMax).default(turnStepsDefault),
 })
 
@@ -19,18 +26,34 @@ const SkillMatter = z.strictObject({ name: z.string(), title: z.string(), descri
 export type Skill = z.output<typeof SkillMatter> & { readonly text: string }
 export type Agent = z.output<typeof FrontMatter> & {
   readonly id: string
+  /** Counts up with each change by its owner; 0 for a recipe, which changes with the installation. */
+  readonly version: number
   readonly systemPrompt: string
+  /** When the skills are for; empty when nothing is said. */
+  readonly routing: string
   readonly skills: readonly Skill[]
 }
 
-export type AgentFiles = { readonly id: string; readonly agent: string; readonly skills: readonly string[] }
+export type AgentFiles = {
+  readonly id: string
+  readonly agent: string
+  readonly skills: readonly string[]
+  readonly routing?: string | undefined
+}
 
 /** Reads a recipe. Throws an Error naming the agent. */
-export function parseAgent({ id, agent, skills }: AgentFiles): Agent {
+export function parseAgent({ id, agent, skills, routing = '' }: AgentFiles): Agent {
   const { matter, body } = split(id, agent)
   const parsed = FrontMatter.safeParse(matter)
   if (!parsed.success) throw new Error(`agent ${id}: ${z.prettifyError(parsed.error)}`)
-  return { id, ...parsed.data, systemPrompt: body, skills: skills.map((text) => parseSkill(id, text)) }
+  return {
+    id,
+    version: 0,
+    ...parsed.data,
+    systemPrompt: body,
+    routing: routing.trim(),
+    skills: skills.map((text) => parseSkill(id, text)),
+  }
 }
 
 function parseSkill(id: string, text: string): Skill {

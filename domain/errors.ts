@@ -33,6 +33,7 @@ export const errorCodes = [
   // Things that are not there, or not in the right state.
   'not-found',
   'session-limit',
+  'agent-limit',
   'session-draining',
   'session-closed',
   'turn-queue-full',

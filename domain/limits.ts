@@ -56,6 +56,7 @@ export const turnStepsMax = 50 // model calls in one turn
 export const toolCallsPerStepMax = 16
 export const toolCallsPerTurnMax = 100
 export const outputTokensDefault = 4_096
+export const agentOutputTokensMax = 64_000 // of one model call
 export const historyMessagesMax = 200 // rows read into one model request
 export const historyBytesMax = 2_000_000
 export const turnAcceptMs = 10_000 // the door waits this long for the workflow to accept
@@ -101,6 +102,15 @@ export const toolErrorOutputCharsMax = 2_000 // the end of what a dying child sa
 export const toolListCacheMs = 10_000
 export const toolSchemaBytesBound = 24_000 // what the tools of one agent may add to a request, for reservations
 export const toolAttemptsMax = 3
+
+// Agents that people make.
+export const customAgentsPerWalletMax = 50
+export const customAgentVersionsMax = 100 // kept, for turns that still run by an older one
+export const agentIdCharsMax = 64
+export const agentTextBytesMax = 128_000 // prompt, routing and skills together: each byte is held as a token
+export const agentSkillsMax = 32
+export const agentToolPatternsMax = 200
+export const agentMetadataBytesMax = 16_000
 
 // Policy.
 export const policyRulesMax = 10_000 // of one file

@@ -1,6 +1,8 @@
 // What a tool may do, judged by name when nothing better is known. The catalogue's class wins; a server's own hints may
 // raise a class, never lower it, because they come from the party being judged.
 
+import { fits } from './policy/pattern.ts'
+
 export const effectClasses = ['read', 'write', 'destructive'] as const
 export type EffectClass = (typeof effectClasses)[number]
 
@@ -43,4 +45,18 @@ export function splitToolName(name: string): { server: string; tool: string } | 
   const at = name.indexOf('__')
   if (at <= 0 || at + 2 >= name.length) return undefined
   return { server: name.slice(0, at), tool: name.slice(at + 2) }
+}
+
+const toolPattern = /^[A-Za-z0-9][A-Za-z0-9._:@-]*\/[A-Za-z0-9._*-]+$/
+
+/** Whether a text names tools of one server: `server/tool`, with `*` for any part of the tool's name. */
+export const isToolPattern = (text: string): boolean => toolPattern.test(text)
+
+/** What an agent works with: servers, and of their tools those that a pattern names; all of them without patterns. */
+export type ToolBelt = { readonly servers: readonly string[]; readonly tools: readonly string[] | null }
+
+/** Whether a tool is on an agent's own list. */
+export function isOnBelt({ servers, tools }: ToolBelt, server: string, tool: string): boolean {
+  if (!servers.includes(server)) return false
+  return tools === null || tools.some((pattern) => fits(pattern, `${server}/${tool}`))
 }

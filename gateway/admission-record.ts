@@ -3,7 +3,10 @@ import type { Principal } from '../domain/principal.ts'
 import type { Admission } from '../schemas/admission.ts'
 import type { Members } from './ports.ts'
 
-export function admissionOf(principal: Principal, runtimeScopeId?: string): Admission {
+/** What the turn began with besides its principal. */
+export type Begun = { readonly runtimeScopeId?: string | undefined; readonly agentVersion?: number | undefined }
+
+export function admissionOf(principal: Principal, { runtimeScopeId, agentVersion = 0 }: Begun = {}): Admission {
   const {
     tenant,
     subject,
@@ -32,13 +35,14 @@ export function admissionOf(principal: Principal, runtimeScopeId?: string): Admi
     tokenId,
     expiresAt: expiresAt.toISOString(),
     ...(runtimeScopeId === undefined ? {} : { runtimeScopeId }),
+    ...(agentVersion === 0 ? {} : { agentVersion }),
   }
 }
 
 /** The principal who asked, with the tenant and roles of now. */
 export function principalOf(admission: Admission, members: Members): Principal {
   const { tenant, roles } = members.of(admission.wallet)
-  const { serverId, proof, sessionIds, runtimeScopeId: _scope, ...rest } = admission
+  const { serverId, proof, sessionIds, runtimeScopeId: _scope, agentVersion: _version, ...rest } = admission
   return {
     ...rest,
     tenant,

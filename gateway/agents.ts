@@ -2,15 +2,18 @@
 // servers list.
 import type { Agent } from '../config/agents.ts'
 import type { PriceTable, resolveModel } from '../config/prices.ts'
+import type { Queryable } from '../db/pool.ts'
 import { GatewayError } from '../domain/errors.ts'
 import { toolListMs } from '../domain/limits.ts'
 import { formatUsd, micros } from '../domain/money.ts'
 import { plans, toolReservation } from '../domain/pricing.ts'
-import { exposedToolName } from '../domain/tool.ts'
+import { exposedToolName, isOnBelt, splitToolName } from '../domain/tool.ts'
 import type { AgentDetail, AgentSummary, AgentTool } from '../schemas/agent.ts'
+import { findAgent, type Recipes } from './agent-directory.ts'
 
 export type AgentsDeps = {
-  readonly agents: ReadonlyMap<string, Agent>
+  readonly pool: Queryable
+  readonly agents: Recipes
   readonly prices: PriceTable
   readonly resolveModel: typeof resolveModel
   readonly listTools: (server: string, signal: AbortSignal) => Promise<readonly AgentTool[]>
@@ -18,9 +21,12 @@ export type AgentsDeps = {
 
 export type AgentCatalogue = {
   readonly list: () => AgentSummary[]
+  /** A recipe in full. */
   readonly show: (id: string) => Promise<AgentDetail>
-  /** The recipe; not found when there is none. */
-  readonly find: (id: string) => Agent
+  /** A recipe, or an agent of the wallet's own; not found when there is neither. */
+  readonly find: (walletId: bigint, id: string) => Promise<Agent>
+  /** What the agent's servers list now, and it may use. A server that is down shows none. */
+  readonly toolsOf: (agent: Agent) => Promise<AgentTool[]>
   /** Tool servers that some agent works with. */
   readonly servers: () => ReadonlySet<string>
 }
@@ -30,7 +36,7 @@ const toolsFreshMs = 60_000
 /** The catalogue; tools are asked for at most once a minute per server. */
 export function createAgentCatalogue(deps: AgentsDeps): AgentCatalogue {
   const listed = new Map<string, { readonly at: number; readonly tools: Promise<readonly AgentTool[]> }>()
-  const toolsOf = (server: string): Promise<readonly AgentTool[]> => {
+  const toolsOfServer = (server: string): Promise<readonly AgentTool[]> => {
     const known = listed.get(server)
     if (known && performance.now() - known.at < toolsFreshMs) return known.tools
     const tools = deps.listTools(server, AbortSignal.timeout(toolListMs)).then(
@@ -43,19 +49,18 @@ export function createAgentCatalogue(deps: AgentsDeps): AgentCatalogue {
     listed.set(server, { at: performance.now(), tools })
     return tools
   }
-  const find = (id: string): Agent => {
-    const agent = deps.agents.get(id)
-    if (!agent) throw new GatewayError('not-found', 'There is no such agent.')
-    return agent
-  }
+  const toolsOf = async (agent: Agent) =>
+    (await Promise.all(agent.servers.map(toolsOfServer))).flat().filter(({ name }) => isShown(agent, name))
   const servers = new Set([...deps.agents.values()].flatMap((agent) => agent.servers))
   return {
-    find,
+    find: (walletId, id) => findAgent(deps.pool, deps.agents, { walletId, id }),
+    toolsOf,
     servers: () => servers,
     list: () => [...deps.agents.values()].map((agent) => summaryOf(deps, agent)),
     async show(id) {
-      const agent = find(id)
-      const tools = (await Promise.all(agent.servers.map(toolsOf))).flat()
+      const agent = deps.agents.get(id)
+      if (!agent) throw new GatewayError('not-found', 'There is no such agent.')
+      const tools = await toolsOf(agent)
       return {
         ...summaryOf(deps, agent),
         tools,
@@ -67,6 +72,11 @@ export function createAgentCatalogue(deps: AgentsDeps): AgentCatalogue {
       }
     },
   }
+}
+
+function isShown(agent: Agent, name: string): boolean {
+  const { server = '', tool = '' } = splitToolName(name) ?? {}
+  return isOnBelt(agent, server, tool)
 }
 
 function summaryOf({ prices, resolveModel: resolve }: AgentsDeps, agent: Agent): AgentSummary {

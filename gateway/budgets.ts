@@ -67,7 +67,7 @@ async function keyOf(
     if (id.toLowerCase() !== wallet) throw unknown()
     return { walletId, kind, subject: wallet, period }
   }
-  if (kind === 'agent') catalogue.find(id)
+  if (kind === 'agent') await catalogue.find(walletId, id)
   else if (!uuid.test(id)) throw unknown()
   else if (!(await (kind === 'session' ? ownsSession(pool, walletId, id) : ownsScope(pool, walletId, id))))
     throw unknown()

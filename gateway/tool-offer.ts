@@ -4,7 +4,7 @@ import type { ToolUpstreams } from '../clients/tools.ts'
 import { toolListCacheMs } from '../domain/limits.ts'
 import { refuses, type PolicySet } from '../domain/policy/combine.ts'
 import type { Question } from '../domain/policy/rule.ts'
-import { classifyTool, exposedToolName, type EffectClass } from '../domain/tool.ts'
+import { classifyTool, exposedToolName, isOnBelt, type EffectClass, type ToolBelt } from '../domain/tool.ts'
 import type { ModelTool } from '../schemas/model.ts'
 import type { ToolDescription } from '../schemas/tool.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -16,8 +16,8 @@ export type KnownTool = ToolDescription & { readonly effectClass: EffectClass }
 export type Viewer = Pick<Question, 'principal' | 'session'>
 
 export type ToolOffer = {
-  /** Tools of the servers that the viewer may be shown, in a fixed order. A server that is down hides only itself. */
-  readonly offered: (viewer: Viewer, servers: readonly string[], signal: AbortSignal) => Promise<readonly ModelTool[]>
+  /** Tools of an agent that the viewer may be shown, in a fixed order. A server that is down hides only itself. */
+  readonly offered: (viewer: Viewer, belt: ToolBelt, signal: AbortSignal) => Promise<readonly ModelTool[]>
   /** The tool as its server lists it now; undefined when it does not. */
   readonly find: (server: string, tool: string, signal: AbortSignal) => Promise<KnownTool | undefined>
 }
@@ -39,9 +39,9 @@ export function createToolOffer(deps: ToolOfferDeps): ToolOffer {
     return tools
   }
   return {
-    async offered(viewer, servers, signal) {
+    async offered(viewer, belt, signal) {
       const lists = await Promise.all(
-        servers.map((server) =>
+        belt.servers.map((server) =>
           listed(server, signal).catch((error: unknown) => {
             signal.throwIfAborted()
             deps.log.warn({ server, err: error }, 'the tools of a server are not offered')
@@ -49,7 +49,8 @@ export function createToolOffer(deps: ToolOfferDeps): ToolOffer {
           }),
         ),
       )
-      return shownTools(deps.policy.current(), viewer, lists.flat()).map((tool) => ({
+      const own = lists.flat().filter((tool) => isOnBelt(belt, tool.server, tool.name))
+      return shownTools(deps.policy.current(), viewer, own).map((tool) => ({
         name: exposedToolName(tool.server, tool.name),
         description: tool.description,
         inputSchema: tool.inputSchema,

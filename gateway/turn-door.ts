@@ -21,6 +21,7 @@ import {
   toolSchemaBytesBound,
   turnAcceptMs,
   turnQueueMax,
+  turnStepsMax,
 } from '../domain/limits.ts'
 import { modelReservation, plans, rowsOf } from '../domain/pricing.ts'
 import type { Principal } from '../domain/principal.ts'
@@ -28,6 +29,7 @@ import { decideTurn, type TurnDecision } from '../domain/turn-decision.ts'
 import type { Block } from '../schemas/model.ts'
 import type { Events } from '../telemetry/events.ts'
 import { admissionOf } from './admission-record.ts'
+import { instructionsOf } from './agent-directory.ts'
 import { errorOf } from './answer.ts'
 import type { Admission, Call, Pipeline } from './call.ts'
 import { stepMeta } from './hold-meta.ts'
@@ -140,10 +142,9 @@ function pricedModel({ prices, resolveModel: resolve, clock }: TurnDoorDeps, wan
 // What is known of the request now. JSON around the messages is covered by the allowance for the tools; what an earlier
 // turn adds until this one runs is held then.
 async function inputTokensBound(pool: Pool, { session, agent, content }: TurnPost): Promise<number> {
-  const skills = agent.skills.map((skill) => Buffer.byteLength(skill.text) + Buffer.byteLength(skill.title) + 8)
   const history = await transcriptSize(pool, session.id)
   const said = [tokensOfBlocks(content), Math.min(history.bytes, historyBytesMax), history.images * imageTokensBound]
-  const sizes = [Buffer.byteLength(agent.systemPrompt), ...skills, ...said]
+  const sizes = [Buffer.byteLength(instructionsOf(agent)), ...said]
   return sizes.reduce((sum, size) => sum + size, toolSchemaBytesBound)
 }
 
@@ -206,7 +207,7 @@ function orderOf(
       sessionId: post.session.id,
       walletId: principal.walletId.toString(),
       model,
-      admission: admissionOf(principal, post.runtimeScopeId),
+      admission: admissionOf(principal, { runtimeScopeId, agentVersion: post.agent.version }),
       message: post.content,
       preview: text,
     },
@@ -256,7 +257,7 @@ async function submit(
     tenantId: principal.tenant.startsWith('0x') ? `w${principal.walletId}` : principal.tenant, // never the address
     walletId: principal.walletId.toString(),
     agentId: post.agent.id,
-    stepsMax: post.agent.stepsMax,
+    stepsMax: turnStepsMax, // the agent's own bound is looked at in each step: it may change between turns
     revocationScopes: gateOf(call).map(({ scope }) => scope.replace(/:0x[0-9a-f]{40}$/, `:w${principal.walletId}`)),
   }
   const submitted = await deps.durable.submitTurn({ labels, turn, rollOverTurns, timeoutMs: turnAcceptMs })

@@ -28,6 +28,8 @@ export const Admission = z.strictObject({
   tokenId: z.string(),
   /** The runtime scope that the turn is paid from and confined by. */
   runtimeScopeId: Uuid.optional(),
+  /** Version of an agent that its owner made, as the turn began with it; absent for a recipe. */
+  agentVersion: z.number().int().min(1).optional(),
   expiresAt: z.iso.datetime(),
 })
 export type Admission = z.output<typeof Admission>

@@ -24,3 +24,14 @@ const count = (max: number, fallback: number) =>
 /** `limit` and `offset` of the compatible families. */
 export const Page = z.object({ limit: count(pageItemsMax, pageItemsDefault), offset: count(pageOffsetMax, 0) })
 export type Page = z.output<typeof Page>
+
+/** A plain JSON object of at most `bytesMax` bytes as text. Postgres keeps no NUL in JSON, wherever it stands. */
+export const smallJson = (bytesMax: number) =>
+  z
+    .record(PlainText.max(200), z.json())
+    .refine((value) => isSmall(value, bytesMax), `must be plain JSON of at most ${bytesMax} bytes`)
+
+function isSmall(value: unknown, bytesMax: number): boolean {
+  const text = JSON.stringify(value)
+  return Buffer.byteLength(text) <= bytesMax && !/\\u(0000|d[89a-f])/i.test(text)
+}

@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import { scopeMetadataBytesMax, scopeNameCharsMax, scopeReferenceCharsMax, toolServersMax } from '../domain/limits.ts'
 import { Amount, LimitOrder } from './budget.ts'
-import { PlainText, Uuid } from './common.ts'
+import { PlainText, smallJson, Uuid } from './common.ts'
 
 export const ScopeStatus = z.enum(['active', 'paused', 'archived'])
 
@@ -32,17 +32,9 @@ export type RuntimeScopePage = z.output<typeof RuntimeScopePage>
 const members = {
   name: PlainText.min(1).max(scopeNameCharsMax),
   externalRef: PlainText.max(scopeReferenceCharsMax).nullable(),
-  metadata: z
-    .record(PlainText.max(scopeNameCharsMax), z.json())
-    .refine((value) => isSmall(value), `must be plain JSON of at most ${scopeMetadataBytesMax} bytes`),
+  metadata: smallJson(scopeMetadataBytesMax),
   budgetMicrousd: LimitOrder.nullable(),
   enabledServerIds: z.array(ServerId).max(toolServersMax),
-}
-
-// Postgres keeps no NUL in JSON, wherever it stands.
-function isSmall(value: unknown): boolean {
-  const text = JSON.stringify(value)
-  return Buffer.byteLength(text) <= scopeMetadataBytesMax && !/\\u(0000|d[89a-f])/i.test(text)
 }
 
 export const NewRuntimeScope = z.object(members).partial().required({ name: true })

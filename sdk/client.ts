@@ -52,13 +52,18 @@ export type {
 export type { ScopeChange } from './wallet-parts.ts'
 export type {
   Agent,
+  AgentDefinition,
+  AgentRequirements,
   AgentSummary,
   Balance,
+  CustomAgent,
   Faucet,
   Link,
   Message,
+  OwnAgent,
   Revoked,
   RuntimeScope,
+  SavedAgent,
   Session,
   SessionSummary,
   Transaction,

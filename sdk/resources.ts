@@ -36,6 +36,50 @@ export function createAgents(transport: Transport) {
      */
     get: (agentId: string): Promise<shapes.Agent> =>
       transport.call({ method: 'GET', path: `/agents/${encodeURIComponent(agentId)}` }, shapes.Agent),
+    /**
+     * Makes an agent of one's own, or a new version of it. Its id is the chosen one with a suffix.
+     *
+     * @example
+     * const { agentId } = await client.agents.save({ id: 'clerk', name: 'Clerk', mcp_servers: ['everything'] })
+     */
+    save: (definition: shapes.AgentDefinition): Promise<shapes.SavedAgent> =>
+      transport.call({ method: 'POST', path: '/agents/custom', body: { definition } }, shapes.SavedAgent),
+    /**
+     * Agents of one's own.
+     *
+     * @example
+     * for (const { agentId, name } of await client.agents.own()) show(agentId, name)
+     */
+    own: async (page: Page = {}): Promise<shapes.OwnAgent[]> =>
+      (await transport.call({ method: 'GET', path: `/wallet/agents${queryOf(page)}` }, shapes.OwnAgentList)).agents,
+    /**
+     * The definition of an agent of one's own, with the tools that it leads to now.
+     *
+     * @example
+     * const { definition, version } = await client.agents.definition(agentId)
+     */
+    definition: (agentId: string): Promise<shapes.CustomAgent> =>
+      transport.call({ method: 'GET', path: `/agents/custom/${encodeURIComponent(agentId)}` }, shapes.CustomAgent),
+    /**
+     * What the agent's tool servers need of their user before they work.
+     *
+     * @example
+     * const { totalRequired } = await client.agents.requirements(agentId)
+     */
+    requirements: (agentId: string): Promise<shapes.AgentRequirements> =>
+      transport.call(
+        { method: 'GET', path: `/agents/${encodeURIComponent(agentId)}/mcp-requirements` },
+        shapes.AgentRequirements,
+      ),
+    /**
+     * Forgets an agent of one's own; its sessions take no more turns.
+     *
+     * @example
+     * await client.agents.delete(agentId)
+     */
+    delete: async (agentId: string): Promise<void> => {
+      await transport.call({ method: 'DELETE', path: `/agents/custom/${encodeURIComponent(agentId)}` }, z.unknown())
+    },
   }
 }
 

@@ -35,6 +35,65 @@ export const Agent = z.looseObject({
 })
 export type Agent = z.output<typeof Agent>
 
+/** An agent of one's own, as it is sent: the id that its owner chose, and what it is. */
+export type AgentDefinition = {
+  readonly id: string
+  readonly name: string
+  readonly title?: string
+  readonly description?: string
+  readonly model?: string
+  readonly category?: string
+  readonly mcp_servers?: readonly string[]
+  readonly tools?: readonly string[]
+  readonly systemPrompt?: string
+  readonly routing?: string
+  readonly skills?: readonly {
+    readonly name: string
+    readonly title: string
+    readonly description: string
+    readonly text: string
+  }[]
+  readonly outputTokensMax?: number
+  readonly stepsMax?: number
+  readonly metadata?: Readonly<Record<string, unknown>>
+}
+
+export const SavedAgent = z.looseObject({
+  agentId: z.string(),
+  agentName: z.string().nullish(),
+  version: z.number().optional(),
+})
+export type SavedAgent = z.output<typeof SavedAgent>
+
+export const CustomAgent = z.looseObject({
+  agentId: z.string(),
+  version: z.number(),
+  createdAt: Instant,
+  updatedAt: Instant,
+  definition: z.looseObject({ id: z.string(), name: z.string() }),
+  tools: z.array(Named).default([]),
+})
+export type CustomAgent = z.output<typeof CustomAgent>
+
+export const OwnAgent = z.looseObject({
+  agentId: z.string(),
+  version: z.number(),
+  name: z.string(),
+  title: z.string().nullish(),
+  updatedAt: Instant,
+})
+export type OwnAgent = z.output<typeof OwnAgent>
+export const OwnAgentList = z.looseObject({ agents: z.array(OwnAgent) })
+
+export const AgentRequirements = z.looseObject({
+  agentId: z.string(),
+  servers: z.array(
+    z.looseObject({ serverId: z.string(), name: z.string().nullish(), missing: z.array(z.string()).optional() }),
+  ),
+  totalRequired: z.number(),
+})
+export type AgentRequirements = z.output<typeof AgentRequirements>
+
 export const SessionSummary = z.looseObject({
   id: z.string(),
   agentId: z.string(),

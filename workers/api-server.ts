@@ -113,7 +113,7 @@ async function routeDeps({ services, durable, config, tools, classes }: Parts): 
     ...{ policy: services.policy, classes, compile: compilePolicyText, parseTable: parsePolicyTests },
     policyState: () => stateOfPolicies(services),
     codec: payloadCodecOf(seal),
-    catalogue: createAgentCatalogue({ agents, prices, resolveModel, listTools: tools.list }),
+    catalogue: createAgentCatalogue({ pool, agents, prices, resolveModel, listTools: tools.list }),
   }
 }
 

@@ -36,6 +36,7 @@ async function readAgent(id: string): Promise<Agent> {
   return parseAgent({
     id,
     agent: await text(join('agents', id, 'agent.md')),
+    routing: await text(join('agents', id, 'claude-routing.md')).catch(() => ''),
     skills: await Promise.all(skills.map((name) => text(join('agents', id, 'skills', name)))),
   })
 }

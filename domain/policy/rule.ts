@@ -106,6 +106,7 @@ export type Rule = {
 
 export const actions = [
   'agent.read',
+  'agent.change',
   'session.create',
   'chat.submit',
   'model.call',

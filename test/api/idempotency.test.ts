@@ -16,9 +16,7 @@ const nameOf = ({ method, path }: { method: string; path: string }) => `${method
 let api: TestApi
 let person: Someone
 
-beforeAll(async () => {
-  api = await startTestApi()
-})
+beforeAll(async () => void (api = await startTestApi()))
 beforeEach(async () => {
   await api.database.pool.query('DELETE FROM rate_bucket')
   person = await newcomer()
@@ -46,9 +44,13 @@ const send = ({ method, path, body, headers, token = person.token }: Sent) =>
   })
 
 const made = async (path: string, body: Record<string, unknown> = {}) =>
-  ((await (await send({ method: 'POST', path, body })).json()) as { id: string }).id
+  Object.values((await (await send({ method: 'POST', path, body })).json()) as object)[0] as string
 const session = () => made('/agents/assistant/sessions')
+const clerk = { definition: { id: 'clerk', name: 'Clerk' } }
 const scope = () => made('/wallet/runtime-scopes', { name: 'one' })
+const switched = async (verb: string) => ({
+  path: `/wallet/runtime-scopes/${await scope()}/servers/everything/${verb}`,
+})
 
 async function runningTurn(): Promise<string> {
   await send({ method: 'POST', path: '/wallet/faucet' })
@@ -88,6 +90,8 @@ const orders: Readonly<Record<string, () => Promise<Order>>> = {
     body: { tokenId: await tokenIdOf(await api.tokenOf(person.account)) },
   }),
   'POST /auth/link': async () => ({ path: '/auth/link' }),
+  'POST /agents/custom': async () => ({ path: '/agents/custom', body: clerk }),
+  'DELETE /agents/custom/:id': async () => ({ path: `/agents/custom/${await made('/agents/custom', clerk)}` }),
   'POST /agents/:id/sessions': async () => ({ path: '/agents/assistant/sessions', body: {} }),
   'DELETE /agents/:id/sessions/:sid': async () => ({ path: `/agents/assistant/sessions/${await session()}` }),
   'POST /agents/:id/sessions/:sid/turns/:turnId/cancel': async () => ({ path: `${await runningTurn()}/cancel` }),
@@ -108,12 +112,8 @@ const orders: Readonly<Record<string, () => Promise<Order>>> = {
     body: { name: 'two' },
   }),
   'DELETE /wallet/runtime-scopes/:id': async () => ({ path: `/wallet/runtime-scopes/${await scope()}` }),
-  'POST /wallet/runtime-scopes/:id/servers/:server/enable': async () => ({
-    path: `/wallet/runtime-scopes/${await scope()}/servers/everything/enable`,
-  }),
-  'POST /wallet/runtime-scopes/:id/servers/:server/disable': async () => ({
-    path: `/wallet/runtime-scopes/${await scope()}/servers/everything/disable`,
-  }),
+  'POST /wallet/runtime-scopes/:id/servers/:server/enable': () => switched('enable'),
+  'POST /wallet/runtime-scopes/:id/servers/:server/disable': () => switched('disable'),
   'PUT /api/v1/policies/:id': () => keptPolicy('', { text: policyText('kept') }),
   'DELETE /api/v1/policies/:id': () => keptPolicy(),
   'POST /api/v1/policies/:id/rollback': () => keptPolicy('/rollback', { version: 1 }),

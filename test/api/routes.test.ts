@@ -22,6 +22,7 @@ const pathOf = (path: string, ids: Readonly<Record<string, string>> = {}) =>
   path.replace(/:(\w+)/g, (_all, name: string) => {
     if (name === 'kind') return 'session'
     if (name === 'period') return 'daily'
+    if (path.startsWith('/agents/custom')) return ids['agent'] ?? someId
     if (path.startsWith('/wallet/runtime-scopes')) return name === 'server' ? 'everything' : (ids['scope'] ?? someId)
     // A budget is named by what it limits, everything else by its agent.
     if (name === 'id' && !path.startsWith('/wallet/budgets')) return 'assistant'
@@ -54,7 +55,7 @@ const ask = (route: Route, ids: Readonly<Record<string, string>>, authorization:
     signal: AbortSignal.timeout(5_000),
   })
 
-// A session with a budget and a running turn, and a runtime scope: whatever a by-id route may name.
+// A session with a budget and a running turn, a runtime scope and an agent: whatever a by-id route may name.
 async function possessions(authorization: string) {
   const headers = { authorization }
   await postJson(`${api.url}/wallet/faucet`, {}, headers)
@@ -68,7 +69,9 @@ async function possessions(authorization: string) {
   await ask(find('/budgets/:kind/:id', 'put') as Route, { sid }, authorization)
   const scoped = await postJson(`${api.url}/wallet/runtime-scopes`, { name: 'x' }, headers)
   const { id: scope } = (await scoped.json()) as { id: string }
-  return { sid, turnId, scope }
+  const saved = await postJson(`${api.url}/agents/custom`, { definition: { id: 'clerk', name: 'Clerk' } }, headers)
+  const { agentId: agent } = (await saved.json()) as { agentId: string }
+  return { sid, turnId, scope, agent }
 }
 
 test.each(routes.filter((route) => route.owns).map((route) => [label(route), route] as const))(

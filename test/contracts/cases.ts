@@ -46,3 +46,36 @@ export async function rateCase({ databaseUrl }: RunFile, person: Person): Promis
   const chat = `/agents/assistant/sessions/${await person.openSession()}/chat`
   return golden('14-chat-rate-limited', await person.call('POST', chat, { message: 'hello' }))
 }
+
+/** An agent of a person's own, from its first version to its end. */
+export async function ownAgentCases(mine: Person, other: Person): Promise<number[]> {
+  const clerk = { id: 'clerk', name: 'Clerk', mcp_servers: ['everything'], tools: ['everything/echo'] }
+  const reply = await mine.call('POST', '/agents/custom', { definition: clerk })
+  const { agentId } = (await reply.clone().json()) as { agentId: string }
+  const faulty = { definition: { ...clerk, tools: ['workbench/*'] } }
+  return [
+    await golden('4-agent-save', reply),
+    await golden('4-agent-save-invalid', await mine.call('POST', '/agents/custom', faulty)),
+    await golden('4-agents-own', await mine.call('GET', '/wallet/agents')),
+    await golden('4-agent-definition', await mine.call('GET', `/agents/custom/${agentId}`)),
+    await golden('4-agent-foreign', await other.call('GET', `/agents/custom/${agentId}`)),
+    await golden('4-agent-requirements', await mine.call('GET', `/agents/${agentId}/mcp-requirements`)),
+    await golden('4-agent-delete', await mine.call('DELETE', `/agents/custom/${agentId}`)),
+  ]
+}
+
+/** The same request under one key, and another one under it. */
+export async function keyCases(base: string, { token }: Person): Promise<number[]> {
+  const send = (period: string) =>
+    fetch(`${base}/wallet/budgets/agent/assistant`, {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json', 'idempotency-key': 'one' },
+      body: JSON.stringify({ period, limitMicroUsd: '5000' }),
+    })
+  const first = await send('weekly')
+  return [
+    first.status,
+    await golden('1-key-replayed', await send('weekly')),
+    await golden('1-key-reused', await send('daily')),
+  ]
+}

@@ -6,7 +6,7 @@ import { privateKeyToAccount, generatePrivateKey } from 'viem/accounts'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { connectLedgerFacts } from '../support/ledger-facts.ts'
 import { expectGolden, rememberRequests, withoutGolden } from '../support/golden.ts'
-import { cancelCases, moneyStopCase, rateCase } from './cases.ts'
+import { cancelCases, keyCases, moneyStopCase, ownAgentCases, rateCase } from './cases.ts'
 import { policyCases } from './policy-cases.ts'
 import { everyRoute } from '../support/every-route.ts'
 import { startInstallation, until, type Installation } from '../support/installation.ts'
@@ -114,22 +114,17 @@ test('1 and 3: key sets, problems and the document of the routes', async () => {
 })
 
 test('1 the same request under one key is answered from what was kept', async () => {
-  const fresh = await signIn(base)
-  const send = (period: string) =>
-    fetch(`${base}/wallet/budgets/agent/assistant`, {
-      method: 'PUT',
-      headers: { authorization: `Bearer ${fresh.token}`, 'content-type': 'application/json', 'idempotency-key': 'one' },
-      body: JSON.stringify({ period, limitMicroUsd: '5000' }),
-    })
-  expect((await send('weekly')).status).toBe(200)
-  await expectGolden('1-key-replayed', await send('weekly'))
-  await expectGolden('1-key-reused', await send('daily'))
+  expect(await keyCases(base, await signIn(base))).toEqual([200, 200, 422])
 })
 
 test('4 agents, list and detail', async () => {
   await expectGolden('4-agents', await fetch(`${base}/agents`))
   await expectGolden('4-agent', await fetch(`${base}/agents/assistant`))
   await expectGolden('4-agent-unknown', await fetch(`${base}/agents/nobody`))
+})
+
+test("4 agents of one's own: save, list, get, requirements, delete", async () => {
+  expect(await ownAgentCases(await signIn(base), other)).toEqual([200, 400, 200, 200, 404, 200, 200])
 })
 
 test('5 sessions: create, list, get, delete', async () => {

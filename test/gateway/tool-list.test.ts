@@ -65,7 +65,7 @@ test('what waits for a person is listed; a list is made by one set, whatever hap
     log: quiet as never,
   })
   const viewer = { principal: personWith({}), session: null }
-  const offered = await offer.offered(viewer, ['notes'], new AbortController().signal)
+  const offered = await offer.offered(viewer, { servers: ['notes'], tools: null }, new AbortController().signal)
   expect(offered.map(({ name }) => name)).toEqual(['notes__get_note', 'notes__write_note'])
   expect(reads).toBe(1)
 })

@@ -90,7 +90,10 @@ export async function startTestApi(): Promise<TestApi> {
       events,
       clock,
       publicUrl: url,
-      catalogue: createAgentCatalogue({ agents: await readAgents(), prices, resolveModel, listTools: async () => [] }),
+      catalogue: createAgentCatalogue({
+        ...{ pool, agents: await readAgents(), prices, resolveModel },
+        listTools: async () => [],
+      }),
       prices,
       durable,
       epochs,

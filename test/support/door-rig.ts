@@ -125,7 +125,7 @@ export async function createDoorRig(): Promise<DoorRig> {
     if (server === 'workbench') throw new Error('This server is down.')
     return [{ name: 'echo', description: 'Says it again.' }]
   }
-  const catalogue = createAgentCatalogue({ agents, prices, resolveModel, listTools })
+  const catalogue = createAgentCatalogue({ pool, agents, prices, resolveModel, listTools })
   const clock = () => rig.clock()
   const shared = { pool, pipeline, durable, prices, resolveModel, events, clock, catalogue, bus, epochs }
   const codec = createPayloadCodec([{ id: 'test', key: randomBytes(32) }])

@@ -122,6 +122,7 @@ function normalise(value: unknown): unknown {
 const kinds: readonly (readonly [RegExp, string])[] = [
   [/ed25519:[A-Za-z0-9+/]{86}==/g, '<ed25519>'],
   [/anon-[0-9a-f]{20}/g, '<pseudonym>'],
+  [/\bclerk-[0-9a-f]{6}\b/g, 'clerk-<suffix>'],
   [/mcpwt_[\w-]+/g, '<wallet-token>'],
   [/ey[\w-]+\.[\w-]+\.[\w-]+/g, '<jwt>'],
   [/[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}/g, '<uuid>'],
