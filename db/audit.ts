@@ -15,7 +15,12 @@ export async function insertAudit(queryable: Queryable, decided: Decided): Promi
   await insertPending(queryable, decided.tenant, [decided])
 }
 
-/** Evidence that waits in the table from now on, and is sealed from there. What waits already stays as it is. */
+const isUnknown = (row: string) => `coalesce(${row}.outcome->>'status', 'unknown') = 'unknown'`
+
+/**
+ * Evidence that waits in the table from now on, and is sealed from there. What waits already takes a known outcome where
+ * it has none, and stays as it is otherwise.
+ */
 export async function insertPending(
   queryable: Queryable,
   tenant: string,
@@ -25,7 +30,8 @@ export async function insertPending(
     name: 'audit-insert',
     text: `INSERT INTO audit_pending (id, tenant, intent, outcome)
       SELECT r.id, $1, r.intent, r.outcome FROM unnest($2::uuid[], $3::jsonb[], $4::jsonb[]) AS r (id, intent, outcome)
-      ON CONFLICT (id) DO NOTHING`,
+      ON CONFLICT (id) DO UPDATE SET outcome = excluded.outcome
+        WHERE ${isUnknown('audit_pending')} AND NOT (${isUnknown('excluded')})`,
     values: [
       tenant,
       rows.map(({ id }) => id),
@@ -39,7 +45,7 @@ export async function insertPending(
 export async function recordOutcome(queryable: Queryable, id: string, outcome: AuditOutcome): Promise<boolean> {
   const { rowCount } = await queryable.query({
     name: 'audit-outcome',
-    text: 'UPDATE audit_pending SET outcome = $2 WHERE id = $1 AND outcome IS NULL',
+    text: `UPDATE audit_pending SET outcome = $2 WHERE id = $1 AND ${isUnknown('audit_pending')}`,
     values: [id, JSON.stringify(outcome)],
   })
   return rowCount === 1

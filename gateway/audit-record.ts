@@ -24,10 +24,22 @@ const unconnected = {
 } as const
 const unproven = { htm: null, htu: null, ath: null, nonce: null } as const
 
+/** Acts that no policy decides. */
+type OwnAction =
+  | 'credential.revoke'
+  | 'session.delete'
+  | 'key.rotate'
+  | 'money.stop'
+  | 'money.resume'
+  | 'evidence.set-aside'
+
 /** What a record says of a call; also of acts that the house decides itself, and no policy. */
 export type Recorded = Pick<Call, 'principal' | 'origin' | 'effectKey' | 'attempt'> & {
-  readonly action: Call['action'] | 'credential.revoke'
-  readonly resource: { readonly kind: Call['resource']['kind'] | 'credential'; readonly name: string }
+  readonly action: Call['action'] | OwnAction
+  readonly resource: {
+    readonly kind: Call['resource']['kind'] | 'credential' | 'key' | 'ledger' | 'evidence'
+    readonly name: string
+  }
   readonly facts: Pick<Call['facts'], 'arguments'>
 }
 

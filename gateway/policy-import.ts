@@ -1,7 +1,5 @@
 // Files of policies into the table. Under one lock: a changed file is a new version of its id, a removed one retires it, a
 // bad one leaves its old version active and says why. Everything that one look found is one epoch.
-import { randomUUID } from 'node:crypto'
-import { insertAudit } from '../db/audit.ts'
 import {
   activatePolicies,
   addPolicyVersion,
@@ -13,10 +11,8 @@ import {
 import type { Client, Pool } from '../db/pool.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { policiesActiveMax } from '../domain/limits.ts'
-import type { Decision } from '../domain/policy/combine.ts'
-import type { Principal } from '../domain/principal.ts'
 import { sha256Hex } from '../crypto/evidence.ts'
-import { auditIntent, auditOutcome } from './audit-record.ts'
+import { housePrincipal, recordAct } from './house-record.ts'
 import type { CompilePolicy } from './policies.ts'
 
 export type PolicyFile = { readonly name: string; readonly text: string }
@@ -114,43 +110,14 @@ function planImport({
 
 // Nobody asked for it: the files did, and their change is on record like any other.
 async function record(client: Client, { policyId, version }: PolicyChange, epoch: number): Promise<void> {
-  const call = {
-    principal: filesPrincipal,
-    session: null,
+  const reason = version === null ? 'The file of this policy is gone.' : 'The file of this policy changed.'
+  await recordAct(client, {
+    principal: housePrincipal(importer),
     action: 'policy.change',
-    resource: { kind: 'policy', name: policyId, effectClass: 'write', owner: null },
-    facts: { phase: 'call', arguments: { policyId, version, epoch } },
+    resource: { kind: 'policy', name: policyId },
+    facts: { policyId, version, epoch },
     origin: 'file',
     effectKey: `policy:${policyId}:${epoch}`,
-    attempt: 1,
-  } as const
-  const decision: Decision = {
-    kind: 'allow',
-    ...{ policyId, version: version ?? 0, epoch, ruleIds: [], obligations: [] },
-    reason: version === null ? 'The file of this policy is gone.' : 'The file of this policy changed.',
-  }
-  const id = randomUUID()
-  const intent = auditIntent({ call, decision, at: new Date(), span: null })
-  const outcome = auditOutcome({ status: 'ok' }, performance.now())
-  await insertAudit(client, { id, tenant: filesPrincipal.tenant, intent, outcome })
-}
-
-/** Tenant of what the installation itself does. */
-const installation = 'installation'
-
-const filesPrincipal: Principal = {
-  tenant: installation,
-  subject: { kind: 'operator', id: importer },
-  wallet: '0x0000000000000000000000000000000000000000',
-  walletId: 0n,
-  actorChain: [],
-  scopes: [],
-  roles: ['operator'],
-  permissions: [],
-  proof: { kind: 'none' },
-  assurance: 0,
-  sessionIds: { usid: importer },
-  gate: [],
-  tokenId: importer,
-  expiresAt: new Date(0),
+    decision: { kind: 'allow', policyId, version: version ?? 0, epoch, ruleIds: [], obligations: [], reason },
+  })
 }

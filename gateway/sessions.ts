@@ -15,6 +15,7 @@ import type { Principal } from '../domain/principal.ts'
 import type { Events } from '../telemetry/events.ts'
 import { errorOf } from './answer.ts'
 import type { Pipeline } from './call.ts'
+import { ownDecision, recordAct } from './house-record.ts'
 
 export type SessionsDeps = {
   readonly pool: Pool
@@ -107,11 +108,24 @@ export async function ownSession(pool: Pool, { principal, agentId, sessionId }: 
   return session
 }
 
+const ownersRight = ownDecision('owner-deletes', 'The owner of a session may delete it at any time.')
+
 /** Ends the session's workflow and purges what was said. While its workflow cannot be told, nothing is deleted. */
 export async function removeSession(deps: SessionsDeps, name: SessionName): Promise<void> {
   const session = await ownSession(deps.pool, name)
   await close(deps, session.id)
-  await inTransaction(deps.pool, (client) => deleteSession(client, session.id))
+  await inTransaction(deps.pool, async (client) => {
+    await deleteSession(client, session.id)
+    await recordAct(client, {
+      principal: name.principal,
+      action: 'session.delete',
+      resource: { kind: 'session', name: session.id },
+      facts: { sessionId: session.id },
+      origin: 'http',
+      effectKey: `session.delete:${session.id}`,
+      decision: ownersRight,
+    })
+  })
   await close(deps, session.id).catch(() => undefined) // a turn may have slipped in between; the sweep purges its words
   deps.events.sessionDeleted({ sessionId: session.id })
 }

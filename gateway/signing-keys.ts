@@ -3,7 +3,7 @@
 import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign, type KeyObject } from 'node:crypto'
 import type { Seal } from '../crypto/seal.ts'
 import { canonicalJson } from '../crypto/portable/canonical-json.ts'
-import type { Pool } from '../db/pool.ts'
+import type { Client, Pool } from '../db/pool.ts'
 import {
   activateSigningKey,
   listSigningKeys,
@@ -14,6 +14,7 @@ import {
 import { inTransaction } from '../db/transaction.ts'
 import { invariant } from '../domain/errors.ts'
 import { signingKeyReloadMs, unknownKeyReloadMs } from '../domain/limits.ts'
+import { housePrincipal, ownDecision, recordAct } from './house-record.ts'
 import type { Clock } from './ports.ts'
 
 export type PublicKey = {
@@ -38,8 +39,8 @@ export type SigningKeys = {
   readonly find: (kid: string) => Promise<PublicKey | undefined>
   /** Reads the rows again, at most once per 30 s, so that a key that was replaced elsewhere signs no longer. */
   readonly refresh: () => Promise<void>
-  /** Makes a new active key; other processes sign with it within 30 s. */
-  readonly rotate: (purpose: KeyPurpose) => Promise<string>
+  /** Makes a new active key, on record; other processes sign with it within 30 s. */
+  readonly rotate: (purpose: KeyPurpose, by?: string) => Promise<string>
 }
 
 const purposes: readonly KeyPurpose[] = ['access-token', 'audit']
@@ -51,7 +52,7 @@ export async function createSigningKeys(deps: { pool: Pool; seal: Seal; clock: C
   let keys = await load(deps)
   const missing = purposes.filter((purpose) => !keys.some((key) => key.purpose === purpose && key.active))
   if (missing.length > 0) {
-    await create(deps, missing, false)
+    await create(deps, missing, null)
     keys = await load(deps)
   }
   const reloadOnce = atMostEvery(deps.clock, async () => void (keys = await load(deps)))
@@ -82,8 +83,8 @@ export async function createSigningKeys(deps: { pool: Pool; seal: Seal; clock: C
       return keys.find((key) => key.kid === kid)
     },
     refresh: () => reloadOnce(signingKeyReloadMs),
-    async rotate(purpose) {
-      await create(deps, [purpose], true)
+    async rotate(purpose, by = 'keys') {
+      await create(deps, [purpose], by)
       keys = await load(deps)
       return active(purpose).kid
     },
@@ -118,16 +119,34 @@ function atMostEvery(clock: Clock, read: () => Promise<void>): (everyMs: number)
 async function create(
   deps: { pool: Pool; seal: Seal },
   wanted: readonly KeyPurpose[],
-  replace: boolean,
+  replacedBy: string | null,
 ): Promise<void> {
   await inTransaction(deps.pool, async (client) => {
     await lockSigningKeys(client)
     const rows = await listSigningKeys(client)
     for (const purpose of wanted) {
       // Another process may have been first while we waited for the lock.
-      if (!replace && rows.some((row) => row.purpose === purpose && row.state === 'active')) continue
-      await activateSigningKey(client, generate(deps.seal, purpose))
+      if (replacedBy === null && rows.some((row) => row.purpose === purpose && row.state === 'active')) continue
+      const key = generate(deps.seal, purpose)
+      await activateSigningKey(client, key)
+      if (replacedBy !== null) await recordRotation(client, key, replacedBy)
     }
+  })
+}
+
+async function recordRotation(
+  client: Client,
+  { kid, purpose }: Pick<SigningKeyRow, 'kid' | 'purpose'>,
+  by: string,
+): Promise<void> {
+  await recordAct(client, {
+    principal: housePrincipal(by),
+    action: 'key.rotate',
+    resource: { kind: 'key', name: `${purpose} ${kid}` },
+    facts: { purpose, kid },
+    origin: 'house',
+    effectKey: `key.rotate:${kid}`,
+    decision: ownDecision('operator-rotates', 'Who has the master key and the database may rotate keys.'),
   })
 }
 

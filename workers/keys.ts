@@ -1,6 +1,7 @@
 // `npm run keys -- list` shows the installation's signing keys; `npm run keys -- rotate audit | access-token` makes a new
 // active one. The key before it signs no more within half a minute, in every process, and verifies for good. The database
 // is `DATABASE_URL` or that of the running installation; the master key is that of the installation.
+import { userInfo } from 'node:os'
 import { resolve } from 'node:path'
 import { loadConfig, type Config } from '../config/load.ts'
 import { createSeal } from '../crypto/seal.ts'
@@ -22,7 +23,7 @@ async function rotate(pool: Pool, { config, purpose }: { config: Config; purpose
   const seal = createSeal(await loadMasterKey(config))
   const keys = await createSigningKeys({ pool, seal, clock: () => new Date() })
   const before = keys.active(purpose).kid
-  say(`${purpose}: ${await keys.rotate(purpose)} signs instead of ${before}.`)
+  say(`${purpose}: ${await keys.rotate(purpose, userInfo().username)} signs instead of ${before}.`)
 }
 
 const [order, purpose = ''] = process.argv.slice(2)

@@ -4,10 +4,10 @@
 import { resolve } from 'node:path'
 import { userInfo } from 'node:os'
 import { loadConfig } from '../config/load.ts'
-import { readMoneyStops, resumeMoney } from '../db/ledger-audit.ts'
+import { readMoneyStops } from '../db/ledger-audit.ts'
 import { createPool, type Pool } from '../db/pool.ts'
 import { moneyStopsShown } from '../domain/limits.ts'
-import { checkLedger } from '../gateway/ledger-audit.ts'
+import { checkLedger, liftStop } from '../gateway/ledger-audit.ts'
 import { readRunFile } from './local/run-file.ts'
 
 const say = (line: string) => void process.stdout.write(`${line}\n`)
@@ -25,7 +25,7 @@ async function look(pool: Pool, order: 'check' | 'resume'): Promise<boolean> {
     return faults.length === 0
   }
   for (const { walletId } of stops) {
-    await resumeMoney(pool, walletId, userInfo().username)
+    await liftStop(pool, { walletId, by: userInfo().username })
     say(`${nameOf(walletId)}: lifted.`)
   }
   return true

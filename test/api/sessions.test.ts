@@ -135,4 +135,13 @@ test('a session is opened under the verified tree, listed, read and deleted with
   expect((await person.call('DELETE', `${path}/${id}`)).status).toBe(404)
   expect(await rig.ledger.query('SELECT 1 FROM message WHERE session_id = $1', [id])).toEqual([])
   expect(await rig.ledger.query('SELECT 1 FROM stream WHERE id = $1', [`turn:${turn.turnId}`])).toEqual([])
+  const acts = await rig.ledger.query(
+    "SELECT intent->>'action' AS action FROM audit_pending WHERE intent->>'resource' = $1",
+    [id],
+  )
+  const sealed = await rig.ledger.query(
+    "SELECT body::jsonb->>'action' AS action FROM audit_record WHERE body::jsonb->>'resource' = $1",
+    [id],
+  )
+  expect([...acts, ...sealed]).toContainEqual({ action: 'session.delete' })
 })

@@ -113,6 +113,10 @@ test('what does not hold stops the money it concerns, once', async () => {
   ] as const
   expect((await haltFor(database.pool, faults)).map(({ kind }) => kind)).toEqual(['drift', 'totals'])
   expect(await haltFor(database.pool, faults)).toEqual([])
+  const { rows } = await database.pool.query(
+    "SELECT intent->>'action' AS action, intent->>'tenant' AS tenant FROM audit_pending",
+  )
+  expect(rows).toEqual([1, 2].map(() => ({ action: 'money.stop', tenant: 'installation' })))
   expect(await readMoneyStops(database.pool, 9)).toMatchObject([
     { walletId: wallet, reason: 'drift: user' },
     { walletId: null, reason: 'totals: usdc' },

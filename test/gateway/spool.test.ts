@@ -241,3 +241,36 @@ test('an intent that was carried on and whose process dies is one record', async
   ).toEqual(['carried unknown', 'ended ok'])
   expect(gateway.faults).toEqual([])
 })
+
+test.each([
+  ['a time that is none', { ts: 'yesterday' }, null],
+  ['a wallet that is none', { wallet_id: 'x' }, 'done'],
+  ['a number that no JSON holds', { retries: Number.POSITIVE_INFINITY }, null],
+  ['no text for its tenant', { tenant: ['a'] }, null],
+])(
+  'evidence with %s keeps nobody else out of the chain, and is in it as it is or by its hash',
+  async (_title, faults, key) => {
+    const folder = await newFolder()
+    const [poison, good] = [randomUUID(), randomUUID()]
+    const text = JSON.stringify({ id: poison, intent: { ...intentOf('done'), ...faults }, outcome: ok })
+    const written = text
+      .replace('"retries":null', '"retries":1e400')
+      .replace('"tenant":["a"]', `"tenant":["${person.tenant}"]`)
+    await writeFile(
+      join(folder, 'aaaa-dead.spool'),
+      `${written}\n${line(good, { intent: intentOf('after'), outcome: ok })}`,
+    )
+    await using gateway = await openGateway(database, { spool: { folder } })
+    await until(async () => (await readdir(folder)).length === 0)
+    const sealed = await records()
+    expect(new Set(sealed.map(({ id }) => id))).toEqual(new Set([poison, good]))
+    const odd = sealed.find(({ id }) => id === poison)
+    expect(odd).toMatchObject(
+      key === null
+        ? { action: 'evidence.set-aside', status: 'unknown', tenant: person.tenant }
+        : { idempotency_key: key, ...faults },
+    )
+    expect(odd?.input_sha256).toMatch(/^[0-9a-f]{64}$/)
+    expect(gateway.faults).toHaveLength(key === null ? 1 : 0)
+  },
+)

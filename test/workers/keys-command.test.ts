@@ -31,6 +31,9 @@ test('a new audit key signs what comes, the chain goes on and verifies whole', a
   const kids = (await recordsOf(database.pool, person.tenant)).map(({ kid }) => kid)
   expect([new Set(kids.slice(0, 2)).size, new Set(kids.slice(2))]).toEqual([1, new Set([active])])
   expect(kids[0]).not.toBe(active)
+  expect(await recordsOf(database.pool, 'installation')).toMatchObject([
+    { action: 'key.rotate', resource: `audit ${active}`, status: 'ok', policy: { rules: ['operator-rotates'] } },
+  ])
   expect(await verifyStored(after, database.pool, person.tenant)).toEqual({ ok: true, count: 4 })
   const listed = await run(database.url, masterKey, ['list'])
   expect(listed.stdout.split('\n').filter((line) => line.startsWith('audit '))).toEqual([

@@ -41,5 +41,9 @@ test('resume lifts nothing while a fault stands, and everything when all is clea
   await damage(-1)
   expect(await run('resume', database.url)).toMatchObject({ code: 0, out: expect.stringContaining('lifted') })
   expect(await readMoneyStops(database.pool, 9)).toEqual([])
+  const { rows } = await database.pool.query(
+    "SELECT intent->>'action' AS action, intent->>'resource' AS resource FROM audit_pending",
+  )
+  expect(rows).toEqual([{ action: 'money.resume', resource: `wallet ${wallet}` }])
   expect((await run('start', database.url)).code).toBe(2)
 })
