@@ -131,17 +131,27 @@ function isMet(effect: RuleEffect, assurance: number): boolean {
 
 const rankOf = { default: 0, plan: 1, tool: 2 } as const
 
+// The rules come in the order of their names: of two equal limits the first is in force, whatever file it is of.
 function obligationsOf(rules: readonly Rule[]): Obligation[] {
-  const obligations = rules.flatMap(({ id, effect }) =>
-    effect.kind === 'redact' || effect.kind === 'limit' ? [{ ...effect, ruleId: id }] : [],
-  )
-  const limits = obligations.filter((each) => each.kind === 'limit')
-  return obligations.filter((each) => each.kind !== 'limit' || limits.every((other) => !isAbove(other, each)))
+  const limits = rules.flatMap(({ id, effect }) => (effect.kind === 'limit' ? [{ ...effect, ruleId: id }] : []))
+  const redactions = rules.flatMap(({ id, effect }) => (effect.kind === 'redact' ? [{ ...effect, ruleId: id }] : []))
+  return [...redactions, ...limits.flatMap((each, place) => inForce(limits, each, place))]
 }
 
-// A per-tool limit replaces the plan's, which replaces the default; of the same rank the lower one holds.
-function isAbove(other: LimitEffect & { ruleId: string }, each: LimitEffect & { ruleId: string }): boolean {
-  if (other.meter !== each.meter || other.per !== each.per || other === each) return false
-  if (other.rank !== each.rank) return rankOf[other.rank] > rankOf[each.rank]
-  return other.amount === each.amount ? other.ruleId < each.ruleId : other.amount < each.amount
+type Limit = LimitEffect & { readonly ruleId: string }
+
+// A per-tool limit replaces the plan's, which replaces the default; of the same rank the lower one holds, and the smallest
+// burst of any: what one rule forbids another does not give back.
+function inForce(limits: readonly Limit[], each: Limit, place: number): Limit[] {
+  let burst = each.burst ?? each.amount
+  for (const [index, other] of limits.entries()) {
+    if (index === place || other.meter !== each.meter || other.per !== each.per) continue
+    if (other.rank !== each.rank) {
+      if (rankOf[other.rank] > rankOf[each.rank]) return []
+      continue
+    }
+    if (other.amount < each.amount || (other.amount === each.amount && index < place)) return []
+    burst = Math.min(burst, other.burst ?? other.amount)
+  }
+  return [burst === (each.burst ?? each.amount) ? each : { ...each, burst }]
 }

@@ -59,8 +59,13 @@ const anyEffect: fc.Arbitrary<RuleEffect> = fc.oneof(
         amount: fc.constantFrom(1, 2, 3),
         per: fc.constantFrom('human', 'tenant-tool'),
         rank: fc.constantFrom('tool', 'plan', 'default'),
+        burst: fc.constantFrom(undefined, 1, 2, 4),
       })
-      .map((limit): RuleEffect => ({ kind: 'limit', ...limit })),
+      .map(({ burst, ...limit }): RuleEffect => ({
+        kind: 'limit',
+        ...limit,
+        ...(burst === undefined ? {} : { burst }),
+      })),
   },
 )
 
@@ -86,10 +91,11 @@ const anyRule = fc.record({
   mode: fc.constantFrom<Rule['mode'][]>('enforce', 'enforce', 'enforce', 'observe'),
 })
 
-/** Up to ten rules with names of their own. */
+/** Up to ten rules of two files, whose names meet. */
 export const anyRules: fc.Arbitrary<Rule[]> = fc.array(anyRule, { maxLength: 10 }).map((rules) =>
   rules.map(({ match, effect, when, ...rest }, n) => ({
-    ...ruleOf(`r${n}`, effect, match),
+    ...ruleOf(`r${n >> 1}`, effect, match),
+    ...(n % 2 === 0 ? {} : { policyId: 'other' }),
     ...rest,
     ...(when === undefined ? {} : { when }),
     ...(effect.kind === 'limit' ? { mode: 'enforce' as const } : {}),

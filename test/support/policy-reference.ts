@@ -9,7 +9,7 @@ export type Reference = {
   readonly hard: boolean
   readonly ruleIds: readonly string[]
   readonly requirement: string | null
-  /** `meter/per/amount` of the limits in force. */
+  /** `meter/per/amount/burst` of the limits in force. */
   readonly limits: readonly string[]
   readonly observed: Decision['kind'] | null
 }
@@ -29,12 +29,14 @@ export function factsOf(decision: Decision): Reference {
   return {
     kind: decision.kind,
     hard: decision.kind === 'deny' && decision.hard,
-    ruleIds: decision.ruleIds.toSorted(),
+    ruleIds: decision.ruleIds.map((id) => (id.includes('/') ? id : `${decision.policyId}/${id}`)).toSorted(),
     requirement: decision.kind === 'require' ? decision.requirement : null,
     limits:
       decision.kind === 'allow'
         ? decision.obligations
-            .flatMap((each) => (each.kind === 'limit' ? [`${each.meter}/${each.per}/${each.amount}`] : []))
+            .flatMap((each) =>
+              each.kind === 'limit' ? [`${each.meter}/${each.per}/${each.amount}/${each.burst ?? each.amount}`] : [],
+            )
             .toSorted()
         : [],
     observed: decision.observed?.kind ?? null,
@@ -48,7 +50,7 @@ function judge(rules: readonly Rule[], question: Question): Judged {
   const bearing = rules.filter((rule) => isAbout(rule, question))
   const held = bearing.filter((rule) => conditionOf(rule, question) === true)
   const broken = bearing.filter((rule) => conditionOf(rule, question) === 'error' && rule.effect.kind !== 'allow')
-  const ids = (some: readonly Rule[]) => some.map((rule) => rule.id).toSorted()
+  const ids = (some: readonly Rule[]) => some.map(({ policyId, id }) => `${policyId}/${id}`).toSorted()
   const hard = [...held, ...broken].filter(({ effect }) => effect.kind === 'deny' && effect.hard)
   if (hard.length > 0) return { ...none, kind: 'deny', hard: true, ruleIds: ids(hard) }
   const denies = [...held.filter(({ effect }) => effect.kind === 'deny'), ...broken]
@@ -69,7 +71,7 @@ function judge(rules: readonly Rule[], question: Question): Judged {
   return { ...none, kind: 'allow', limits: limitsOf(held), ruleIds: ids(allows) }
 }
 
-// Of each meter and subject: the best rank that says anything, and of it the lowest amount.
+// Of each meter and subject: the best rank that says anything, and of it the lowest amount and the lowest burst.
 function limitsOf(held: readonly Rule[]): string[] {
   const limits = held.flatMap(({ effect }) => (effect.kind === 'limit' ? [effect] : []))
   const groups = groupBy(limits)
@@ -77,7 +79,8 @@ function limitsOf(held: readonly Rule[]): string[] {
     .map(([group, members]) => {
       const ranked = (['tool', 'plan', 'default'] as const).map((rank) => members.filter((each) => each.rank === rank))
       const best = ranked.find((some) => some.length > 0) ?? []
-      return `${group}/${Math.min(...best.map((each) => each.amount))}`
+      const least = (numbers: readonly number[]) => Math.min(...numbers)
+      return `${group}/${least(best.map(({ amount }) => amount))}/${least(best.map(({ amount, burst }) => burst ?? amount))}`
     })
     .toSorted()
 }
