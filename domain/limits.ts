@@ -216,6 +216,7 @@ export const upkeepPagesMax = 500 // of one workflow run
 // Rates and quotas
 export const meterAmountMax = 100_000_000 // units of a limit; its parts stay whole numbers
 export const quotaCountersMax = 100_000 // in the memory of one process: some 30 MB
+export const quotaLookMax = 64 // counters that a full store looks at to make room for one
 export const quotaConnectionsMax = 4 // beside the pool: a door takes while it holds a transaction
 
 // Signing keys

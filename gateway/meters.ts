@@ -91,15 +91,18 @@ function takesOf(call: Omit<Call, 'signal'>, obligations: readonly Obligation[])
 // they are used. The rule has no part in the name: a limit that is changed keeps what was used.
 function keyOf({ meter, per }: Limit, { principal, action, resource }: Omit<Call, 'signal'>): string {
   const subject = subjectOf(per, principal)
-  const tool = per === 'tenant-tool' ? `|${resource.kind}:${resource.name.toLowerCase()}` : ''
+  const tool = per === 'tenant-tool' ? `|${resource.kind}:${part(resource.name.toLowerCase())}` : ''
   return meter === 'tokens-per-minute' ? `${meter}|${subject}${tool}` : `${meter}|${subject}${tool}|${action}`
 }
 
 function subjectOf(per: Limit['per'], { tenant, subject, wallet }: Principal): string {
   if (per === 'wallet') return `wallet:${wallet}`
-  if (per === 'human') return subject.kind === 'human' ? `human:${subject.id}` : `wallet:${wallet}`
-  return `tenant:${tenant}`
+  if (per === 'human' && subject.kind === 'human') return `human:${part(tenant)}/${part(subject.id)}`
+  return per === 'tenant-tool' ? `tenant:${part(tenant)}` : `wallet:${wallet}`
 }
+
+// Names are chosen by others: no choice of them makes one counter look like another's.
+const part = encodeURIComponent
 
 function changeOf({ ruleId: _rule, ...take }: Metered, amount: number, takenAt: number): Adjustment {
   return { ...take, amount, takenAt }

@@ -42,7 +42,8 @@ export async function moneyStopCase({ databaseUrl }: RunFile, person: Person): P
 /** A turn of a person whose requests of this minute are used up. */
 export async function rateCase({ databaseUrl }: RunFile, person: Person): Promise<number> {
   await using database = await connectLedgerFacts(databaseUrl)
-  await useUp(database, `requests-per-minute|human:${person.address.toLowerCase()}|chat.submit`, 700)
+  const name = person.address.toLowerCase()
+  await useUp(database, `requests-per-minute|human:${name}/${name}|chat.submit`, 700)
   const chat = `/agents/assistant/sessions/${await person.openSession()}/chat`
   return golden('14-chat-rate-limited', await person.call('POST', chat, { message: 'hello' }))
 }

@@ -139,3 +139,28 @@ test('counters that cannot be asked let nothing pass', async () => {
   const { call } = await gatewayWith([limit('two', {})], broken)
   await expect(call(await createPerson(database.pool))).rejects.toThrow('The store is down.')
 })
+
+test('people of two tenants with one name are two, and no name looks like another counter', async () => {
+  const { call } = await gatewayWith([limit('one', { amount: 1 })])
+  const named = async (tenant: string, id: string) =>
+    createPerson(database.pool, { tenant, subject: { kind: 'human', id } })
+  const people = [
+    await named('t1', 'ann'),
+    await named('t2', 'ann'),
+    await named('t1', 'ann|tool.call'),
+    await named('t1/ann', ''),
+    await named('t1', '/ann'),
+    await named('t1/', 'ann'),
+  ]
+  for (const person of people) expect(await call(person)).toMatchObject({ kind: 'done' })
+  for (const person of people) expect(await call(person)).toMatchObject({ kind: 'refused', code: 'rate-limited' })
+})
+
+test('a tool has no counter of another by its name', async () => {
+  const { call } = await gatewayWith([limit('one', { amount: 1, per: 'tenant-tool' })])
+  const person = await createPerson(database.pool)
+  for (const name of ['notes/a', 'notes/a|tool.call', 'notes/a:b']) {
+    const over = { resource: { kind: 'tool', name, effectClass: 'read', owner: person.wallet } } as const
+    expect(await call(person, over)).toMatchObject({ kind: 'done' })
+  }
+})

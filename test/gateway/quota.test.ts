@@ -156,3 +156,35 @@ test('both stores answer every sequence alike', async () => {
   )
   clock.now = noon
 })
+
+test('a full memory forgets rates before it refuses, and never what is used of a day', async () => {
+  const store = createMemoryQuota(() => clock.now, 3)
+  const days = [1, 2].map(() => calls({ meter: 'calls-per-day', limit: 1, burst: 1 }))
+  const rate = calls({ limit: 1, burst: 1 })
+  expect(await store.take([rate])).toMatchObject({ ok: true })
+  for (const day of days) expect(await store.take([day])).toMatchObject({ ok: true })
+  const third = calls({ meter: 'calls-per-day', limit: 1, burst: 1 })
+  expect(await store.take([third])).toMatchObject({ ok: true }) // in the place of the rate
+  for (const day of [...days, third]) expect(await store.take([day])).toMatchObject({ ok: false, refused: 0 })
+  expect(await store.take([rate])).toMatchObject({ ok: false, waitMs: 1_000, reading: { remaining: 0 } })
+  clock.now += dayMs
+  expect(await store.take([rate])).toMatchObject({ ok: true })
+  clock.now = noon
+})
+
+test('a full memory costs a call no more than a look at a few counters', async () => {
+  const store = createMemoryQuota(() => clock.now, 20_000)
+  const fill = Array.from({ length: 20_000 }, () => calls({ meter: 'calls-per-day', limit: 9, burst: 9 }))
+  for (const take of fill) await store.take([take])
+  const timed = async (work: () => Promise<unknown>) => {
+    const before = process.cpuUsage()
+    for (let n = 0; n < 500; n += 1) await work()
+    const { user, system } = process.cpuUsage(before)
+    return user + system
+  }
+  const held = await timed(() =>
+    store.take([calls({ key: fill[7]?.key ?? '', meter: 'calls-per-day', limit: 900, burst: 900 })]),
+  )
+  const refused = await timed(() => store.take([calls({ meter: 'calls-per-day', limit: 9, burst: 9 })]))
+  expect(refused).toBeLessThan(held + 500 * 400) // microseconds; a scan of all takes some 2,000 each
+})

@@ -32,7 +32,7 @@ const recorded = async (tenant: string) => {
 test('the last request of a minute passes, a replay takes nothing, the next is refused and writes nothing', async () => {
   const person = await rig.signIn()
   const session = await rig.openSession(person)
-  const key = `requests-per-minute|human:${person.principal.wallet}|chat.submit`
+  const key = `requests-per-minute|human:${person.principal.wallet}/${person.principal.wallet}|chat.submit`
   await useUp(rig.ledger, key, 599)
   const first = await rig.post(person, session, { message: 'hello', key: 'k1' })
   expect(first.signs).toEqual({ rateRemaining: 0 })
@@ -54,14 +54,14 @@ test('the last request of a minute passes, a replay takes nothing, the next is r
 test('a person whose models used up their tokens opens no turn', async () => {
   const person = await rig.signIn()
   const session = await rig.openSession(person)
-  await useUp(rig.ledger, `tokens-per-minute|human:${person.principal.wallet}`, 5_100_000)
+  await useUp(rig.ledger, `tokens-per-minute|human:${person.principal.wallet}/${person.principal.wallet}`, 5_100_000)
   expect(await codeOf(rig.post(person, session, { message: 'hello' }))).toBe('rate-limited')
 })
 
 test('a turn that money refuses gives its request back', async () => {
   const person = await rig.signIn({ funds: 0n })
   const session = await rig.openSession(person)
-  const key = `requests-per-minute|human:${person.principal.wallet}|chat.submit`
+  const key = `requests-per-minute|human:${person.principal.wallet}/${person.principal.wallet}|chat.submit`
   for (let n = 0; n < 3; n += 1)
     expect(await codeOf(rig.post(person, session, { message: 'hello' }))).toBe('insufficient-funds')
   expect(await rig.ledger.query('SELECT used FROM quota_counter WHERE key = $1', [key])).toEqual([{ used: 0n }])
