@@ -44,7 +44,14 @@ export type Effect<T> = (context: EffectContext) => Promise<EffectResult<T>>
 
 /** `held`: policy wants a person (approval) or more of the caller (step-up, assurance). */
 export type Answer<T> =
-  | { readonly kind: 'done'; readonly value: T; readonly decision: Decision; readonly signs: MeterSigns }
+  | {
+      readonly kind: 'done'
+      readonly value: T
+      readonly decision: Decision
+      readonly signs: MeterSigns
+      /** Gives back what rates and quotas took: what was admitted did not happen after all. */
+      readonly undo: () => Promise<void>
+    }
   | { readonly kind: 'held'; readonly decision: Extract<Decision, { kind: 'require' }> }
   | {
       readonly kind: 'refused'

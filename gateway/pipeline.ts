@@ -25,7 +25,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       const passed = await walk(deps, call, toEffect)
       if ('kind' in passed) return passed
       const value = await perform(deps, { passage: passed, signal: call.signal, effect })
-      return doneOf(passed, value)
+      return doneOf(deps, passed, value)
     },
     async admit<T>(
       call: Omit<Call, 'signal'>,
@@ -38,7 +38,7 @@ export function createPipeline(deps: PipelineDeps): Pipeline {
       if ('kind' in metered) return metered
       await auditAlone(deps, passed, { status: 'admitted' })
       observe(deps, passed)
-      return doneOf(metered, null)
+      return doneOf(deps, metered, null)
     },
   }
 }
@@ -170,8 +170,9 @@ async function refuse(deps: PipelineDeps, passage: Passage, refusal: Refusal): P
 
 const untaken: TakenMeters = { takes: [], at: 0, readings: [] }
 
-function doneOf<T>({ decision, taken }: Passage, value: T): Answer<T> {
-  return { kind: 'done', value, decision, signs: signsOf(taken ?? untaken) }
+function doneOf<T>({ quota }: PipelineDeps, { decision, taken }: Passage, value: T): Answer<T> {
+  const undo = () => giveBack(quota, taken ?? untaken)
+  return { kind: 'done', value, decision, signs: signsOf(taken ?? untaken), undo }
 }
 
 // The door's own no is the end of the decision: it replaces the yes, which its transaction took back.
@@ -194,7 +195,7 @@ async function enterRecorded<T>(
     const value = await enter({ record: (client: Client) => insertAudit(client, admitted), meter })
     observe(deps, passage)
     deps.evidence.wake()
-    return doneOf(met, value)
+    return doneOf(deps, met, value)
   } catch (error) {
     await giveBack(deps.quota, met.taken ?? untaken).catch(() => undefined) // the error of the call is the one to hear
     const refused = error instanceof GatewayError

@@ -31,7 +31,7 @@ import type { Events } from '../telemetry/events.ts'
 import { admissionOf } from './admission-record.ts'
 import { instructionsOf } from './agent-directory.ts'
 import { errorOf } from './answer.ts'
-import type { Admission, Call, Pipeline } from './call.ts'
+import type { Admission, Answer, Call, Pipeline } from './call.ts'
 import { stepMeta } from './hold-meta.ts'
 import { moneyRefusal } from './money-refusal.ts'
 import { gateOf } from './pipeline.ts'
@@ -81,14 +81,18 @@ type Prepared = {
 /** Opens a turn, joins the one that runs or finds the one to replay. Throws what refuses it. */
 export async function openTurn(deps: TurnDoorDeps, post: TurnPost): Promise<OpenedTurn> {
   const prepared = await prepare(deps, post)
-  const { value: decision, signs } = await admit(deps, prepared, (admission) =>
-    decideAndBegin(deps, prepared, admission),
-  )
+  const admitted = await admit(deps, prepared, (admission) => decideAndBegin(deps, prepared, admission))
+  const { value: decision, signs, undo } = admitted
   const turn = { turnId: decision.turnId, try: decision.try }
   deps.events.turnOpened({ ...turn, dedupe: decision.kind })
   if (decision.kind === 'join') return { ...turn, dedupe: 'joined', signs }
   if (decision.kind === 'replay') return { ...turn, dedupe: 'replay', signs }
-  await submit(deps, prepared, turn)
+  try {
+    await submit(deps, prepared, turn)
+  } catch (error) {
+    await undo().catch(() => undefined) // the error of the turn is the one to hear
+    throw error
+  }
   return { ...turn, dedupe: decision.kind === 'resubmit' ? 'joined' : 'first', signs }
 }
 
@@ -184,7 +188,7 @@ async function admit<T>(
   { pipeline }: TurnDoorDeps,
   { call }: Prepared,
   enter: (admission: Admission) => Promise<T>,
-): Promise<{ readonly value: T; readonly signs: MeterSigns }> {
+): Promise<Extract<Answer<T>, { kind: 'done' }>> {
   const answer = await pipeline.admit(call, enter)
   if (answer.kind !== 'done') throw errorOf(answer)
   return answer

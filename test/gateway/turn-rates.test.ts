@@ -66,3 +66,14 @@ test('a turn that money refuses gives its request back', async () => {
     expect(await codeOf(rig.post(person, session, { message: 'hello' }))).toBe('insufficient-funds')
   expect(await rig.ledger.query('SELECT used FROM quota_counter WHERE key = $1', [key])).toEqual([{ used: 0n }])
 })
+
+test('a turn that nobody takes gives its request back', async () => {
+  const person = await rig.signIn()
+  const session = await rig.openSession(person)
+  const key = `requests-per-minute|human:${person.principal.wallet}/${person.principal.wallet}|chat.submit`
+  rig.submit = async () => ({ kind: 'refused', code: 'session-draining' })
+  expect(await codeOf(rig.post(person, session, { message: 'hello' }))).toBe('session-draining')
+  rig.submit = async () => ({ kind: 'unanswered' })
+  expect(await codeOf(rig.post(person, session, { message: 'hello' }))).toBe('turn-not-accepted')
+  expect(await rig.ledger.query('SELECT used FROM quota_counter WHERE key = $1', [key])).toEqual([{ used: 0n }])
+})
