@@ -25,6 +25,8 @@ const verdicts: Record<ErrorCode, Verdict> = {
   'permission-missing': 'final',
   'policy-refused': 'final',
   'approval-required': 'final',
+  'step-up-required': 'final',
+  'assurance-required': 'final',
   revoked: 'final',
   'revocation-feed-stale': 'retryable', // the feed comes back by itself
   'policy-stale': 'retryable', // refused before the effect

@@ -17,6 +17,7 @@ import { GatewayError, invariant, type ErrorCode } from '../domain/errors.ts'
 import { heartbeatMs, toolAttemptsMax, toolCallMs, toolCallsPerTurnMax } from '../domain/limits.ts'
 import { noUsage, plans, toolReservation } from '../domain/pricing.ts'
 import { isOnBelt, splitToolName } from '../domain/tool.ts'
+import { codeOfRequirement } from '../gateway/answer.ts'
 import type { Answer, Call, EffectResult } from '../gateway/call.ts'
 import { stepMeta } from '../gateway/hold-meta.ts'
 import type { Recorder } from '../gateway/ports.ts'
@@ -161,7 +162,7 @@ async function knownTool(
 function refusalOf(answer: Exclude<Answer<ToolOutcome>, { kind: 'done' }>): ToolOutcome {
   if (answer.kind === 'held') {
     return {
-      text: `approval-required (${answer.decision.ruleIds.join(', ')}): ${answer.decision.reason}`,
+      text: `${codeOfRequirement[answer.decision.requirement]} (${answer.decision.ruleIds.join(', ')}): ${answer.decision.reason}`,
       isError: true,
     }
   }

@@ -81,6 +81,18 @@ export const problems = {
     wire: 'APPROVAL_REQUIRED',
     details: ['rules', 'reason'],
   },
+  'step-up-required': {
+    status: 403,
+    title: 'A fresh proof of who you are is needed.',
+    wire: 'STEP_UP_REQUIRED',
+    details: ['rules', 'reason'],
+  },
+  'assurance-required': {
+    status: 403,
+    title: 'A credential of higher assurance is needed.',
+    wire: 'ASSURANCE_REQUIRED',
+    details: ['rules', 'reason'],
+  },
   revoked: { status: 401, title: 'Authentication failed.', wire: 'SESSION_REVOKED' },
   'revocation-feed-stale': {
     status: 503,

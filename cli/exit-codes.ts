@@ -81,7 +81,10 @@ export function exitCodeOf(error: unknown): number {
 
 const byEventCode: readonly (readonly [RegExp, number])[] = [
   [/^(INSUFFICIENT_FUNDS|BUDGET_EXCEEDED|MINIMUM_BALANCE)$/, exitCodes.funds],
-  [/^(POLICY_REFUSED|APPROVAL_REQUIRED|INSUFFICIENT_PERMISSIONS|PERMISSION_MISSING)$/, exitCodes.refused],
+  [
+    /^(POLICY_REFUSED|APPROVAL_REQUIRED|STEP_UP_REQUIRED|ASSURANCE_REQUIRED|INSUFFICIENT_PERMISSIONS|PERMISSION_MISSING)$/,
+    exitCodes.refused,
+  ],
   [/^(SESSION_REVOKED|REVOKED|TOKEN_EXPIRED|CREDENTIAL_.*)$/, exitCodes.notSignedIn],
   [/^RATE_LIMITED$/, exitCodes.rate],
   [/^TURN_CANCELLED$/, exitCodes.cancelled],

@@ -28,6 +28,8 @@ export const errorCodes = [
   'policy-from-file',
   'policy-limit',
   'approval-required',
+  'step-up-required',
+  'assurance-required',
   'revoked',
   'revocation-feed-stale',
   // Things that are not there, or not in the right state.

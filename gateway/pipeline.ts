@@ -7,6 +7,7 @@ import { GatewayError, invariant, type ErrorCode } from '../domain/errors.ts'
 import { gateScopesMax } from '../domain/limits.ts'
 import { decide } from '../domain/policy/combine.ts'
 import { firstRevoked, mergeGates, scopeName, type GateScope } from '../domain/revocation.ts'
+import { codeOfRequirement } from './answer.ts'
 import { begin, beginRead, codeOf, isGoverned, perform } from './attempt.ts'
 import { auditIntent, auditOutcome, type Ending } from './audit-record.ts'
 import type { Admission, Answer, Call, Effect, Pipeline } from './call.ts'
@@ -94,8 +95,9 @@ async function obeyDecision(deps: PipelineDeps, passage: Passage): Promise<Passa
   const { decision } = passage
   if (decision.kind === 'deny') return refuse(deps, passage, { code: 'policy-refused', reason: decision.reason })
   if (decision.kind === 'require') {
-    await auditAlone(deps, passage, { status: 'held', code: 'approval-required' })
-    observe(deps, passage, 'approval-required')
+    const code = codeOfRequirement[decision.requirement]
+    await auditAlone(deps, passage, { status: 'held', code })
+    observe(deps, passage, code)
     return { kind: 'held', decision }
   }
   const unfulfilled = decision.obligations.filter(({ kind }) => kind !== 'limit')
