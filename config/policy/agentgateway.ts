@@ -129,7 +129,8 @@ function compileResource(compiling: Compiling): Made {
   if (kind === 'EnterpriseAgentgatewayPolicy') {
     const { metadata } = parseForm(source, EnterprisePolicyText)
     const sentence = 'callers sign in with their wallet; no other issuer is trusted yet'
-    return { rules: [], notEnforced: [`${metadata.name}: spec.traffic.jwtAuthentication: ${sentence}`] }
+    const path = ['spec', 'traffic', 'jwtAuthentication']
+    return { rules: [], notEnforced: [faultAt(source, path, `${metadata.name}: ${sentence}`)] }
   }
   if (kind === 'AgentgatewayPolicy') return compilePolicyResource(compiling)
   throw new PolicyError([faultAt(source, ['kind'], `${String(kind)} is no kind of resource that is known`)])
@@ -170,12 +171,12 @@ function compilePolicyResource(compiling: Compiling): Made {
     )
   }
   const unheeded = [
-    [mcp?.timeout, 'spec.backend.mcp.timeout: calls have one deadline'],
-    [ai?.promptGuard, 'spec.backend.ai.promptGuard: prompts are not looked through yet'],
-    [ai?.prompt, 'spec.backend.ai.prompt: prompts are not added to'],
+    [mcp?.timeout, ['mcp', 'timeout'], 'calls have one deadline'],
+    [ai?.promptGuard, ['ai', 'promptGuard'], 'prompts are not looked through yet'],
+    [ai?.prompt, ['ai', 'prompt'], 'prompts are not added to'],
   ] as const
-  const notEnforced = unheeded.flatMap(([given, sentence]) =>
-    given === undefined ? [] : [`${metadata.name}: ${sentence}`],
+  const notEnforced = unheeded.flatMap(([given, path, sentence]) =>
+    given === undefined ? [] : [faultAt(source, ['spec', 'backend', ...path], `${metadata.name}: ${sentence}`)],
   )
   return { rules, notEnforced }
 }

@@ -11,7 +11,7 @@ const forms = {
   native: ['policy', 'rules'],
   resource: ['apiVersion', 'kind'],
   entitlements: ['entitlements'],
-  'tool gateway': ['tools', 'enforcement', 'default_retention', 'sec0_export'],
+  'tool gateway': ['tools', 'default_retention', 'sec0_export'],
 } as const
 type Form = keyof typeof forms
 

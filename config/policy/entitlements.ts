@@ -4,6 +4,7 @@ import { z } from 'zod'
 import { meterAmountMax } from '../../domain/limits.ts'
 import type { Policy, Rule, RuleMatch } from '../../domain/policy/rule.ts'
 import { faultAt, limitOf, noneOf, parseForm, policyIdOf, readPatterns, toRules, type RuleParts } from './foreign.ts'
+import { gatewayBlocks, unheededBlocks } from './gateway-config.ts'
 import { Security, securityRules } from './security-block.ts'
 import { PolicyError, type YamlSource } from './yaml.ts'
 
@@ -35,27 +36,46 @@ const EntitlementsText = z.strictObject({
     }),
   ]),
   security: Security.optional(),
+  ...gatewayBlocks,
 })
 
 /** Compiles a file of entitlements. Throws PolicyError with every fault. */
 export function compileEntitlements(source: YamlSource): Policy {
-  const { entitlements, security } = parseForm(source, EntitlementsText)
+  const { entitlements, security, ...blocks } = parseForm(source, EntitlementsText)
   const policyId = policyIdOf(source.name)
   const guards = securityRules(source, ['security'], security)
   const faults = [...guards.faults]
   const rules: Rule[] = []
-  const notEnforced = [...guards.notEnforced]
+  const notEnforced = [...guards.notEnforced, ...unheededBlocks(source, blocks)]
   if (entitlements === 'open') rules.push(...toRules(source, policyId, [open]))
   else {
     rules.push(...toRules(source, policyId, plansOf(source, entitlements, faults)))
     for (const [tenant, block] of Object.entries(entitlements.tenants)) {
       rules.push(...tenantRules({ source, policyId, faults }, tenant, block))
-      notEnforced.push(...unknownSubjects(tenant, block))
+      notEnforced.push(...unknownSubjects({ source, policyId, faults }, tenant, block))
     }
   }
   if (faults.length > 0) throw new PolicyError(faults)
-  return { policyId, version: 1, rules: [...rules, ...toRules(source, policyId, guards.rules)], notEnforced }
+  const all = [...rules, ...toRules(source, policyId, guards.rules)]
+  if (blocks.enforcement?.mode !== 'observe' || entitlements === 'open')
+    return { policyId, version: 1, rules: all, notEnforced }
+  const tenants = Object.keys(entitlements.tenants).map((tenant) => tenant.toLowerCase())
+  const opened = toRules(source, policyId, [
+    {
+      ...open,
+      id: 'observed',
+      path: ['enforcement', 'mode'],
+      match: { tenants, tools: everyTool },
+      reason: 'The entitlements are observed.',
+    },
+  ])
+  return { policyId, version: 1, rules: [...all.map(observed), ...opened], notEnforced }
 }
+
+// Under observation a tenant may use every tool, and what the file would have refused is on record. Rates and quotas are
+// counted or they are not.
+const observed = (rule: Rule): Rule =>
+  rule.effect.kind === 'deny' || rule.effect.kind === 'require' ? { ...rule, mode: 'observe' } : rule
 
 const open: RuleParts = {
   id: 'open',
@@ -200,13 +220,18 @@ function perTool(source: YamlSource, { tenant, path, block }: PerTool, faults: s
   })
 }
 
-// Names that no fact of a decision has yet: their lists say nothing until it does.
-function unknownSubjects(tenant: string, block: Tenant): string[] {
+// Names that no fact of a decision has yet: their lists say nothing until it does, and are read all the same.
+function unknownSubjects({ source, faults }: Compiling, tenant: string, block: Tenant): string[] {
   const missing = {
     users: 'no credential names the user by e-mail',
     agent_nodes: 'no credential names the node',
   } as const
-  return (Object.keys(missing) as (keyof typeof missing)[]).flatMap((kind) =>
-    block[kind] === undefined ? [] : [`entitlements.tenants.${tenant}.${kind}: ${missing[kind]}`],
-  )
+  return (Object.keys(missing) as (keyof typeof missing)[]).flatMap((kind) => {
+    if (block[kind] === undefined) return []
+    const path = ['entitlements', 'tenants', tenant, kind]
+    for (const [name, lists] of Object.entries(block[kind]))
+      for (const list of ['allowlist', 'denylist'] as const)
+        faults.push(...readPatterns(source, [...path, name, list], lists[list] ?? []).faults)
+    return [faultAt(source, path, missing[kind])]
+  })
 }

@@ -39,7 +39,7 @@ export type Guards = { readonly rules: RuleParts[]; readonly faults: string[]; r
 export function securityRules(source: YamlSource, path: readonly PropertyKey[], security: Security = {}): Guards {
   const at = (...rest: PropertyKey[]) => [...path, ...rest]
   const rules = [...argumentRules(security, at), ...versionRules(security, at), ...approvalRules(security, at)]
-  return { rules, faults: faultsOf(source, security, at), notEnforced: unheeded(security, at) }
+  return { rules, faults: faultsOf(source, security, at), notEnforced: unheeded(source, security, at) }
 }
 
 type At = (...rest: PropertyKey[]) => PropertyKey[]
@@ -120,20 +120,21 @@ function faultsOf(source: YamlSource, { side_effects: effects }: Security, at: A
   ]
 }
 
-function unheeded({ limits, side_effects: effects }: Security, at: At): string[] {
-  const name = (...rest: string[]) =>
-    at(...rest)
-      .map(String)
-      .join('.')
-  return [
-    ...(limits?.max_duration_ms === undefined ? [] : [`${name('limits', 'max_duration_ms')}: calls have one deadline`]),
-    ...(effects?.require_idempotency_key === true
-      ? [`${name('side_effects', 'require_idempotency_key')}: no call of a tool carries a key yet`]
-      : []),
-    ...(effects?.human_escalation === undefined
-      ? []
-      : [`${name('side_effects', 'human_escalation')}: approvals do not exist yet; what needs one is refused`]),
-  ]
+function unheeded(source: YamlSource, { limits, side_effects: effects }: Security, at: At): string[] {
+  const checks = [
+    [limits?.max_duration_ms !== undefined, at('limits', 'max_duration_ms'), 'calls have one deadline'],
+    [
+      effects?.require_idempotency_key === true,
+      at('side_effects', 'require_idempotency_key'),
+      'no call of a tool carries a key yet',
+    ],
+    [
+      effects?.human_escalation !== undefined,
+      at('side_effects', 'human_escalation'),
+      'approvals do not exist yet; what needs one is refused',
+    ],
+  ] as const
+  return checks.flatMap(([isUnheeded, path, why]) => (isUnheeded ? [faultAt(source, path, why)] : []))
 }
 
 /** Holds where a tool does not say its version. */

@@ -3,7 +3,7 @@
 import { z } from 'zod'
 import type { Policy, Rule, RuleEffect } from '../../domain/policy/rule.ts'
 import { retentionDefault } from '../../domain/retention.ts'
-import { parseForm, policyIdOf, readPatterns, toRules, type RuleParts } from './foreign.ts'
+import { faultAt, parseForm, policyIdOf, readPatterns, toRules, type RuleParts } from './foreign.ts'
 import { isUnpinned, Security, securityRules } from './security-block.ts'
 import { PolicyError, type YamlSource } from './yaml.ts'
 
@@ -71,7 +71,11 @@ const ToolGatewayText = z.strictObject({
     instrumentation: z.unknown().optional(),
   }),
   tools: z.strictObject({ allowlist: z.array(z.string()), deny_if_unpinned_version: z.boolean() }),
-  privacy: z.strictObject({ redact_outputs: z.boolean(), store_raw_payloads: z.boolean() }),
+  privacy: z.strictObject({
+    redact_outputs: z.boolean(),
+    store_raw_payloads: z.boolean(),
+    artifact_retention: z.unknown().optional(),
+  }),
   side_effects: z.strictObject({ require_idempotency_key: z.boolean(), max_retries: z.number().int().min(0).max(10) }),
   enforcement: z.strictObject({
     deny_on: z.array(z.enum(reasons)),
@@ -144,7 +148,7 @@ export function compileToolGateway(source: YamlSource): Policy {
     })),
   ]
   const rules = toRules(source, policyId, [allowed, ...refusals])
-  return { policyId, version: 1, rules, notEnforced: [...guards.notEnforced, ...unheeded(text)] }
+  return { policyId, version: 1, rules, notEnforced: [...guards.notEnforced, ...unheeded(source, text)] }
 }
 
 // A reason that is named nowhere is recorded, and nothing follows; one that is named twice denies.
@@ -163,7 +167,7 @@ const obeyedReasons: readonly string[] = [
   'payload_too_large',
 ]
 
-function unheeded(text: Text): string[] {
+function unheeded(source: YamlSource, text: Text): string[] {
   const { enforcement, observability, privacy, side_effects: effects } = text
   const reasons = [...enforcement.deny_on, ...enforcement.escalate_on].filter((each) => !obeyedReasons.includes(each))
   const checks: readonly (readonly [boolean, string])[] = [
@@ -181,6 +185,7 @@ function unheeded(text: Text): string[] {
     [observability.redact_identities, 'observability.redact_identities: identities are redacted on export'],
     [privacy.redact_outputs, 'privacy.redact_outputs: answers are not redacted yet'],
     [privacy.store_raw_payloads, 'privacy.store_raw_payloads: the environment says whether payloads are kept'],
+    [privacy.artifact_retention !== undefined, 'privacy.artifact_retention: no artifacts are kept'],
     [effects.require_idempotency_key, 'side_effects.require_idempotency_key: no call of a tool carries a key yet'],
     [effects.max_retries > 0, 'side_effects.max_retries: writes are never sent again'],
     [reasons.length > 0, `enforcement: nothing finds ${[...new Set(reasons)].join(', ')} yet`],
@@ -193,5 +198,8 @@ function unheeded(text: Text): string[] {
       'compliance: there are no packs yet',
     ],
   ]
-  return checks.flatMap(([isUnheeded, sentence]) => (isUnheeded ? [sentence] : []))
+  return checks.flatMap(([isUnheeded, sentence]) => {
+    const [path = '', ...why] = sentence.split(': ')
+    return isUnheeded ? [faultAt(source, path.split('.'), why.join(': '))] : []
+  })
 }

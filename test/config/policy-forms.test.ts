@@ -103,11 +103,12 @@ test('resources limit persons, and name what is not obeyed', () => {
     { kind: 'limit', meter: 'requests-per-minute', amount: 10, per: 'human', rank: 'default' },
     { kind: 'limit', meter: 'tokens-per-minute', amount: 5_000, per: 'human', rank: 'default' },
   ])
-  expect(notEnforced.map((line) => line.split(': ').slice(0, 2).join(' '))).toEqual([
-    'code-host spec.backend.mcp.timeout',
-    'code-host spec.backend.ai.promptGuard',
-    'sign-in spec.traffic.jwtAuthentication',
+  expect(notEnforced.map((line) => line.split(': ').slice(1, 3).join(' '))).toEqual([
+    'spec.backend.mcp.timeout code-host',
+    'spec.backend.ai.promptGuard code-host',
+    'spec.traffic.jwtAuthentication sign-in',
   ])
+  expect(notEnforced.every((line) => /^policy\/scopes-agentgateway\.yaml:\d+: /.test(line))).toBe(true)
 })
 
 test('a policy of the tool gateway denies, escalates or records by its reasons', () => {
@@ -149,7 +150,7 @@ test('a policy of the tool gateway denies, escalates or records by its reasons',
     kind: 'allow',
     observed: { kind: 'deny', reason: 'version_unpinned' },
   })
-  expect(policy.notEnforced.map((line) => line.split(':')[0])).toEqual([
+  expect(policy.notEnforced.map((line) => line.split(': ')[1])).toEqual([
     'side_effects.require_idempotency_key',
     'side_effects.max_retries',
     'enforcement',
