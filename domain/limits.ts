@@ -114,6 +114,7 @@ export const agentMetadataBytesMax = 16_000
 
 // Policy.
 export const policyRulesMax = 10_000 // of one file
+export const policyNamesMax = 10_000 // resources whose rules are remembered, of each kind
 export const policyFileBytesMax = 4_000_000 // ten thousand rules with room for their reasons
 export const policyAliasesMax = 100 // a few lines of YAML must not unfold into gigabytes
 export const policyDocumentsMax = 1_000 // of one file

@@ -1,5 +1,6 @@
 // Rules found by what they are about: phase, then the narrowest of resource, tool, server, wallet, subject, tenant, agent,
 // role and scope. A question meets only the rules that could match it, so rules about other things cost nothing.
+import { policyNamesMax } from '../limits.ts'
 import type { Principal } from '../principal.ts'
 import type { Phase, Question, Rule, RuleMatch } from './rule.ts'
 
@@ -8,9 +9,16 @@ type Shelf = {
   readonly general: Rule[]
   /** Whether rules stand below names of resources: what a principal alone does not find. */
   hasResources: boolean
+  /** How long the fixed beginnings and ends are below which rules stand: few, however many rules. */
+  readonly lengths: { readonly [K in Part]: Set<number> }
+  /** Rules below the names of a resource, by kind and name. */
+  readonly known: Map<string, Map<string, readonly Rule[]>>
   /** Rules that a principal finds whatever it asks for: lists ask about many tools. */
   readonly found: WeakMap<Principal, readonly Rule[]>
 }
+
+/** Fixed parts of patterns: beginnings of `kind:name`, of names of tools, and their ends. */
+type Part = 'starts' | 'head' | 'tail'
 
 export type RuleIndex = ReadonlyMap<Phase, Shelf>
 
@@ -28,9 +36,44 @@ export function candidates(index: RuleIndex, question: Question): readonly Rule[
   const shelf = index.get(question.facts.phase)
   if (shelf === undefined) return []
   const standing = foundByPrincipal(shelf, question.principal)
-  if (!shelf.hasResources) return standing
-  const found = keysOfResource(question.resource).flatMap((key) => shelf.byKey.get(key) ?? [])
+  const found = foundByResource(shelf, question.resource)
   return found.length === 0 ? standing : [...standing, ...found] // each rule stands below names of one condition only
+}
+
+const noRules: readonly Rule[] = []
+
+// What is asked about is asked about again, and the rules below its name stay until the next index.
+function foundByResource(shelf: Shelf, resource: Question['resource']): readonly Rule[] {
+  if (!shelf.hasResources) return noRules
+  const { known } = shelf
+  const ofKind = known.get(resource.kind) ?? new Map<string, readonly Rule[]>()
+  const before = ofKind.get(resource.name)
+  if (before) return before
+  const found = keysOfResource(resource).flatMap((key) => shelf.byKey.get(key) ?? [])
+  const fitting = foundByParts(shelf, resource)
+  const rules = fitting.length === 0 ? found : [...found, ...new Set(fitting)] // two patterns of one rule may fit
+  if (ofKind.size >= policyNamesMax) ofKind.clear()
+  known.set(resource.kind, ofKind.set(resource.name, rules))
+  return rules
+}
+
+function foundByParts({ byKey, lengths }: Shelf, { kind, name }: Question['resource']): Rule[] {
+  const found: Rule[] = []
+  const look = (part: Part, text: string) => {
+    for (const length of lengths[part]) {
+      if (length > text.length) continue
+      const fixed = part === 'tail' ? text.slice(text.length - length) : text.slice(0, length)
+      for (const rule of byKey.get(`${part}:${fixed}`) ?? []) found.push(rule)
+    }
+  }
+  const lower = name.toLowerCase()
+  if (lengths.starts.size > 0) look('starts', `${kind}:${lower}`)
+  if (kind === 'tool' && lengths.head.size + lengths.tail.size > 0) {
+    const tool = lower.slice(lower.indexOf('/') + 1)
+    look('head', tool)
+    look('tail', tool)
+  }
+  return found
 }
 
 function foundByPrincipal(shelf: Shelf, principal: Principal): readonly Rule[] {
@@ -51,7 +94,14 @@ const compare = (a: string, b: string) => (a < b ? -1 : Number(a > b))
 function shelfOf(index: Map<Phase, Shelf>, phase: Phase): Shelf {
   const known = index.get(phase)
   if (known) return known
-  const shelf: Shelf = { byKey: new Map(), general: [], hasResources: false, found: new WeakMap() }
+  const shelf: Shelf = {
+    byKey: new Map(),
+    general: [],
+    hasResources: false,
+    lengths: { starts: new Set(), head: new Set(), tail: new Set() },
+    known: new Map(),
+    found: new WeakMap(),
+  }
   index.set(phase, shelf)
   return shelf
 }
@@ -61,6 +111,8 @@ function file(shelf: Shelf, rule: Rule): void {
   if (keys === null) return void shelf.general.push(rule)
   for (const key of new Set(keys)) {
     if (ofResources.test(key)) shelf.hasResources = true
+    const [, part] = /^(starts|head|tail):/.exec(key) ?? []
+    if (part !== undefined) shelf.lengths[part as Part].add(key.length - part.length - 1)
     const rules = shelf.byKey.get(key)
     if (rules) rules.push(rule)
     else shelf.byKey.set(key, [rule])
@@ -74,6 +126,8 @@ function keysOfRule({ match, when }: Rule): string[] | null {
     exactTools(match) ??
     prefixed('named', when?.toolNames) ??
     serversOf(match) ??
+    partsOfTools(match) ??
+    startsOf(match.resources) ??
     prefixed('wallet', match.wallets) ??
     prefixed('subject', match.subjects) ??
     prefixed('tenant', match.tenants) ??
@@ -106,10 +160,27 @@ function serversOf({ resources, tools }: RuleMatch): string[] | null {
   return servers.map((server) => `server:${server}`.toLowerCase())
 }
 
+// A tool of any server, found by what its pattern begins with, or ends with.
+function partsOfTools({ tools }: RuleMatch): string[] | null {
+  const keys = tools?.map(({ tool }) => {
+    const [head = '', ...rest] = tool.toLowerCase().split('*')
+    if (head !== '') return `head:${head}`
+    const tail = rest.at(-1) ?? ''
+    return tail === '' ? undefined : `tail:${tail}`
+  })
+  return keys === undefined || keys.includes(undefined) ? null : (keys as string[])
+}
+
+// Resources are covered exactly or by a beginning.
+function startsOf(resources: readonly string[] | undefined): string[] | null {
+  const starts = resources?.map((pattern) => pattern.replace(/\*$/, '').toLowerCase())
+  return starts === undefined || starts.includes('') ? null : starts.map((start) => `starts:${start}`)
+}
+
 const prefixed = (kind: string, names: readonly string[] | undefined): string[] | null =>
   names === undefined ? null : names.map((name) => `${kind}:${name}`)
 
-const ofResources = /^(?:exact|server|named):/
+const ofResources = /^(?:exact|server|named|starts|head|tail):/
 
 function keysOfResource(resource: Question['resource']): string[] {
   const name = resource.name.toLowerCase()

@@ -2,9 +2,10 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { decide, policySet } from '../../domain/policy/combine.ts'
+import { candidates, indexRules } from '../../domain/policy/index.ts'
 import { explain } from '../../domain/policy/explain.ts'
 import { covers, fits } from '../../domain/policy/pattern.ts'
-import type { Question } from '../../domain/policy/rule.ts'
+import type { Question, Rule } from '../../domain/policy/rule.ts'
 import { personWith, policyOf, ruleOf } from '../gateway/fixture.ts'
 import { anyQuestion, anyRules } from '../support/policy-cases.ts'
 import { loadMutant, policyMutants } from '../support/policy-mutants.ts'
@@ -154,4 +155,33 @@ test.each([
   ['a**b', 'ab', true],
 ])('the pattern %s and the name %s: %s', (pattern, name, fit) => {
   expect(fits(pattern, name)).toBe(fit)
+})
+
+const aimed: Readonly<Record<string, (n: number) => Rule['match']>> = {
+  'a server': (n) => ({ tools: [{ server: `server-${n}`, tool: '*' }] }),
+  'a tool': (n) => ({ tools: [{ server: 'notes', tool: `tool_${n}` }] }),
+  'a tool of any server': (n) => ({ tools: [{ server: '*', tool: `tool_${n}` }] }),
+  'what tools begin with': (n) => ({ tools: [{ server: '*', tool: `tool_${n}_*` }] }),
+  'what tools end with': (n) => ({ tools: [{ server: '*', tool: `*_${n}` }] }),
+  'a resource': (n) => ({ resources: [`tool:notes/tool_${n}`] }),
+  'what resources begin with': (n) => ({ resources: [`tool:no${n}*`] }),
+  'a tenant': (n) => ({ tenants: [`t-${n}`] }),
+  'a wallet': (n) => ({ wallets: [`0x${n}`] }),
+  'a person': (n) => ({ subjects: [`s-${n}`] }),
+  'an agent': (n) => ({ agents: [`a-${n}`] }),
+  'a role': (n) => ({ roles: [`r-${n}`] }),
+  'a scope': (n) => ({ scopes: [`mcp:${n}`] }),
+}
+
+test.each(Object.entries(aimed))('a thousand rules about another %s are not looked at', (_name, match) => {
+  const rules = Array.from({ length: 1_000 }, (_, n) => ruleOf(`r${n}`, { kind: 'deny', hard: false }, match(n)))
+  const index = indexRules([ruleOf('all', { kind: 'allow' }), ...rules])
+  const question = {
+    principal: personWith({ actorChain: [{ kind: 'agent', id: 'a' }], scopes: ['mcp:read'] }),
+    session: null,
+    action: 'tool.call',
+    resource: { kind: 'tool', name: 'notes/get_note', effectClass: 'read', owner: null },
+    facts: { phase: 'call', arguments: null },
+  } as const
+  expect(candidates(index, question).map(({ id }) => id)).toEqual(['all'])
 })

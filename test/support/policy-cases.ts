@@ -14,14 +14,24 @@ const toolPatterns = [
   { server: '*', tool: '*' },
   { server: '*', tool: 'get_*' },
   { server: 'NOTES', tool: '*_note', version: '2.*' },
+  { server: 'notes', tool: 'get_*', version: '2.*' },
   { server: 'other', tool: 'get', version: '2.1' },
+]
+
+// Rarer: they are there for the shelves that patterns stand on.
+const wildPatterns = [
+  { server: '*', tool: 'GET' },
+  { server: 'n*', tool: '*_NOTE' },
+  { server: '*', tool: '*t_n*' },
+  { server: '*', tool: 'g*e' },
+  { server: '*', tool: 'get_*' },
 ]
 
 const some = <T>(...values: T[]) => fc.subarray(values, { minLength: 1 })
 const conditions = {
   actions: some('tool.call' as const, 'tool.list' as const),
-  resources: some('tool:notes/get_note', 'tool:notes/*', 'tool:*', 'tool:other/get', 'model:*'),
-  tools: some(...toolPatterns),
+  resources: some('tool:notes/get_note', 'tool:notes/*', 'tool:*', 'tool:other/get', 'model:*', 'tool:no*', 'to*', '*'),
+  tools: fc.oneof({ weight: 4, arbitrary: some(...toolPatterns) }, { weight: 1, arbitrary: some(...wildPatterns) }),
   exceptTools: some(...toolPatterns),
   classes: some(...effectClasses),
   actors: fc.constantFrom('some' as const, 'none' as const),

@@ -80,6 +80,12 @@ export const policyMutants: readonly Mutant[] = [
     to: 'const name = resource.name',
   },
   {
+    name: 'a tool is not found by what its name ends with',
+    file: 'index.ts',
+    from: 'text.slice(text.length - length)',
+    to: 'text.slice(0, length)',
+  },
+  {
     name: 'an allow list refuses what it lists',
     file: 'match.ts',
     from: "question.resource.kind === 'tool' && !isTool(question, match.exceptTools)",
@@ -93,21 +99,22 @@ export const policyMutants: readonly Mutant[] = [
   },
 ]
 
-const original = fileURLToPath(new URL('../../domain/policy/', import.meta.url))
+const original = fileURLToPath(new URL('../../domain/', import.meta.url))
 
 /** Decisions with one bug in them. */
 export async function loadMutant({ file, from, to }: Mutant): Promise<Implementation> {
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-mutant-'))
   try {
-    cpSync(original, folder, { recursive: true })
-    const path = join(folder, file)
+    cpSync(join(original, 'policy'), join(folder, 'policy'), { recursive: true })
+    cpSync(join(original, 'limits.ts'), join(folder, 'limits.ts'))
+    const path = join(folder, 'policy', file)
     const text = readFileSync(path, 'utf8')
     if (text.split(from).length !== 2) throw new Error(`${file} does not hold the line once: ${from}`)
     writeFileSync(
       path,
       text.replace(from, () => to),
     )
-    return (await import(pathToFileURL(join(folder, 'combine.ts')).href)) as Implementation
+    return (await import(pathToFileURL(join(folder, 'policy', 'combine.ts')).href)) as Implementation
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
