@@ -4,7 +4,7 @@ import { randomUUID } from 'node:crypto'
 import { insertAudit, type Decided } from '../db/audit.ts'
 import type { Client } from '../db/pool.ts'
 import { GatewayError, invariant, type ErrorCode } from '../domain/errors.ts'
-import { gateScopesMax } from '../domain/limits.ts'
+import { gateScopesMax, lowRiskBelow } from '../domain/limits.ts'
 import { decide } from '../domain/policy/combine.ts'
 import { firstRevoked, mergeGates, scopeName, type GateScope } from '../domain/revocation.ts'
 import { codeOfRequirement } from './answer.ts'
@@ -105,9 +105,12 @@ async function obeyDecision(deps: PipelineDeps, passage: Passage): Promise<Passa
   return passage
 }
 
-// What an old policy allows, a newer one may refuse.
+// What an old policy allows, a newer one may refuse. Reads that cost nothing, in a session of low risk, go on for a while.
 async function trustPolicy(deps: PipelineDeps, passage: Passage): Promise<Passage | Refused> {
   if (deps.policy.isFresh?.() ?? true) return passage
+  const { call } = passage
+  const isLean = !isGoverned(call) && (call.session?.risk ?? 0) < lowRiskBelow
+  if (isLean && deps.policy.permits?.() === true) return passage
   return refuse(deps, passage, { code: 'policy-stale', reason: 'Policies cannot be read right now.' })
 }
 

@@ -9,7 +9,7 @@ import {
 } from '../db/policy.ts'
 import type { Queryable } from '../db/pool.ts'
 import { toError } from '../domain/errors.ts'
-import { policyFeedHeartbeatMs, policyFeedTimeoutMs } from '../domain/limits.ts'
+import { policyFeedHeartbeatMs, policyFeedTimeoutMs, policyPermitMs } from '../domain/limits.ts'
 import { policySet, type PolicySet } from '../domain/policy/combine.ts'
 import type { Policy, Rule } from '../domain/policy/rule.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -56,6 +56,7 @@ export async function createPolicies(deps: PoliciesDeps): Promise<LivePolicies> 
     current: () => follower.current() ?? first,
     state: follower.state,
     isFresh: () => follower.state() !== 'stale',
+    permits: () => follower.ageMs() <= policyPermitMs,
     refresh: async () => void (await follower.look()),
     async [Symbol.asyncDispose]() {
       clearInterval(timer)
@@ -116,6 +117,7 @@ function createFollower({ pool, compile, log }: PoliciesDeps) {
     look,
     current: () => set,
     settled: async () => void (await Promise.allSettled([looking, queued])),
+    ageMs: () => performance.now() - readAt,
     state: (): PoliciesState => {
       if (performance.now() - readAt > policyFeedTimeoutMs) return 'stale'
       return refused > (set?.epoch ?? -1) ? 'set-refused' : 'ok'

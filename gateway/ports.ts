@@ -18,6 +18,8 @@ export type PolicySource = {
   readonly current: () => PolicySet
   /** False when it was not looked at lately: a newer set may decide elsewhere. Absent for a set that never changes. */
   readonly isFresh?: () => boolean
+  /** Whether the last known set may still permit reads of low risk. */
+  readonly permits?: () => boolean
 }
 
 /** The replicated revocation set of this process. */

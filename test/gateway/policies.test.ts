@@ -10,7 +10,7 @@ import { compilePolicyText } from '../../workers/files.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { deafListener, policyText, until } from '../support/policy-texts.ts'
 import { decide } from '../../domain/policy/combine.ts'
-import { policyFeedTimeoutMs } from '../../domain/limits.ts'
+import { policyFeedTimeoutMs, policyPermitMs } from '../../domain/limits.ts'
 import { createPerson, openGateway, personWith, quiet, toolCall } from './fixture.ts'
 
 let database: TestDatabase
@@ -167,12 +167,21 @@ test('what was not read lately says so, and nothing is done by it', async () => 
     isDown ? Promise.reject(new Error('down')) : database.pool.query(...args)
   await using policies = await follow({ pool: { query } as never, listener: deafListener })
   await using gateway = await openGateway(database, { source: policies })
-  const act = () => gateway.pipeline.run(toolCall(principal, 'write'), async () => ({ value: 1 }))
+  const effect = async () => ({ value: 1 })
+  const act = () => gateway.pipeline.run(toolCall(principal, 'write'), effect)
   const principal = await createPerson(database.pool)
   expect(await act()).toMatchObject({ kind: 'done' })
   isDown = true
   await until(() => policies.state() === 'stale', policyFeedTimeoutMs + 500)
   expect(await act()).toMatchObject({ kind: 'refused', code: 'policy-stale', decision: { epoch: 1 } })
+  // Reads of low risk go on for a minute, by what was known.
+  const reading = (risk: number) => toolCall(principal, 'read', { session: { id: 's', risk } })
+  expect(await gateway.pipeline.run(reading(59), effect)).toMatchObject({ kind: 'done', decision: { epoch: 1 } })
+  expect(await gateway.pipeline.run(reading(60), effect)).toMatchObject({ kind: 'refused', code: 'policy-stale' })
+  const now = performance.now
+  performance.now = () => now.call(performance) + policyPermitMs
+  const late = await gateway.pipeline.run(reading(0), effect).finally(() => (performance.now = now))
+  expect(late).toMatchObject({ kind: 'refused', code: 'policy-stale' })
   isDown = false
   await policies.refresh()
   expect(await act()).toMatchObject({ kind: 'done' })
