@@ -1,12 +1,21 @@
 // One installation through what its operator does to it: busy ports, parts that die, settings that change, Ctrl-C, a second
 // start, a second installation beside it.
+import { spawn } from 'node:child_process'
 import { readdirSync } from 'node:fs'
-import { appendFile, readFile, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:net'
 import { join } from 'node:path'
 import { Connection, ScheduleClient } from '@temporalio/client'
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { isAlive, startInstallation, until, type Installation, type RunFile } from '../support/installation.ts'
+import { root } from '../support/house-rules.ts'
+import {
+  isAlive,
+  scrubbedEnvironment,
+  startInstallation,
+  until,
+  type Installation,
+  type RunFile,
+} from '../support/installation.ts'
 import { connectLedgerFacts } from '../support/ledger-facts.ts'
 import { lastOf, signIn, textOf, type Person } from '../support/person.ts'
 
@@ -31,6 +40,15 @@ afterAll(async () => {
   busy.close()
   for (const each of opened) await each[Symbol.asyncDispose]()
 }, 60_000)
+
+type Check = { readonly check: string; readonly ok: boolean; readonly says: string; readonly mend?: string }
+
+async function doctorOf(stateDir: string): Promise<Check[]> {
+  const env = scrubbedEnvironment({ GATEHOUSE_STATE_DIR: stateDir })
+  const child = spawn(process.execPath, ['--import', 'tsx', 'workers/doctor.ts', '--json'], { cwd: root, env })
+  const out = (await child.stdout.toArray()).join('')
+  return (JSON.parse(out) as { checks: Check[] }).checks
+}
 
 const steer = (run: RunFile, control: object) =>
   fetch(`${run.model}/control`, { method: 'POST', body: JSON.stringify(control) })
@@ -60,6 +78,21 @@ test('a bad members file changes nothing, a good one is live within a second', a
   await until(async () => (await metrics()) === 200, 1_000)
   await writeFile(file, before)
   await until(async () => (await metrics()) === 403, 1_000)
+})
+
+test('a policy file that cannot be used is said by /ready and by doctor, and nothing else changes', async () => {
+  const policy = async () => ((await (await fetch(`${base}/ready`)).json()) as { policy: string }).policy
+  expect(await policy()).toBe('ok')
+  await mkdir(join(house.stateDir, 'policy'), { recursive: true })
+  const file = join(house.stateDir, 'policy', 'odd.yaml')
+  await writeFile(file, 'policy: odd\nrules: [{}]\n')
+  await until(async () => (await policy()) === 'file-refused', 3_000)
+  const doctor = await doctorOf(house.stateDir)
+  expect(doctor.filter(({ ok }) => !ok)).toMatchObject([
+    { check: 'api', says: 'ready, with older policies (file-refused)', mend: expect.stringContaining('api-1.log') },
+  ])
+  await rm(file)
+  await until(async () => (await policy()) === 'ok', 3_000)
 })
 
 test('model and tool servers that are killed serve again where they did, and turns go on', async () => {
