@@ -1,5 +1,5 @@
-// One configuration for all suites. Files run one after another: the suites share two cores, a Postgres and, for the
-// behaviour and end-to-end suites, a Temporal server; timings beside each other would lie.
+// One configuration for all suites. Files run one after another unless `scripts/test.ts` says two at once: the suites
+// share two cores and a Postgres, and timings beside each other would lie.
 import { defineConfig } from 'vitest/config'
 
 export default defineConfig({

@@ -24,11 +24,35 @@ const checks: readonly (readonly [string, readonly string[]])[] = [
   ['versions', [process.execPath, '--import', 'tsx', 'scripts/check-versions.ts']],
 ]
 
+type Suite = {
+  readonly name: string
+  /** What it takes and leaves out, as its runner is told. */
+  readonly filters: readonly string[]
+  /** Files at once. Where seconds are asserted, one: the machine has two cores, and what runs beside would count. */
+  readonly workers: 1 | 2
+}
+
+const timed = ['gateway', 'clients', 'workers']
+
 // Suites with a Temporal server come last: a cold build of it runs beside the others.
-const suites: readonly (readonly [string, readonly string[]])[] = [
-  ['rooms', ['--exclude', 'test/{workflows,e2e,contracts}/**']],
-  ['durable', ['test/workflows']],
-  ['whole installations', ['test/e2e', 'test/contracts']],
+const suites: readonly Suite[] = [
+  {
+    name: 'rooms',
+    filters: ['--exclude', `test/{workflows,e2e,contracts,${timed.join()}}/**`],
+    workers: 2,
+  },
+  { name: 'rooms by the clock', filters: timed.map((room) => `test/${room}/`), workers: 1 },
+  { name: 'durable', filters: ['test/workflows/'], workers: 2 },
+  {
+    name: 'whole installations',
+    filters: ['test/contracts/', 'test/e2e/crash-turn'],
+    workers: 2,
+  },
+  {
+    name: 'whole installations by the clock',
+    filters: ['test/e2e/', '--exclude', 'test/e2e/crash-turn.test.ts'],
+    workers: 1,
+  },
 ]
 
 async function run(command: readonly string[], quiet = false): Promise<{ code: number; text: string }> {
@@ -53,11 +77,12 @@ async function check(name: string, command: readonly string[]): Promise<Count> {
   return code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }
 }
 
-async function suite(name: string, filters: readonly string[]): Promise<Count> {
+async function suite({ name, filters, workers }: Suite): Promise<Count> {
   process.stdout.write(`\n== ${name}\n`)
   const file = join(reports, `${name.replaceAll(' ', '-')}.json`)
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`]
-  const { code } = await run([bin('vitest'), 'run', ...reporters, ...filters])
+  const together = workers === 1 ? [] : ['--fileParallelism', `--maxWorkers=${workers}`]
+  const { code } = await run([bin('vitest'), 'run', ...reporters, ...together, ...filters])
   const report = readReport(file)
   // A runner that failed outside a test, or ran none, is a failure of its own.
   const extra = report.failed === 0 && (code !== 0 || report.passed === 0) ? 1 : 0
@@ -77,14 +102,14 @@ const startedAt = performance.now()
 const counts: Count[] = []
 const temporal = run([process.execPath, '--import', 'tsx', 'scripts/find-temporal.ts'], true)
 for (const [name, command] of checks) counts.push(await check(name, command))
-for (const [name, filters] of suites) {
-  if (name === 'durable') {
+for (const each of suites) {
+  if (each.name === 'durable') {
     const found = await temporal
     process.stdout.write(`\n== Temporal CLI\n${found.text}`)
     counts.push(found.code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 })
     counts.push(await check('build', [process.execPath, '--import', 'tsx', 'scripts/build.ts']))
   }
-  counts.push(await suite(name, filters))
+  counts.push(await suite(each))
 }
 rmSync(reports, { recursive: true, force: true })
 const sum = counts.reduce((all, count) => ({ passed: all.passed + count.passed, failed: all.failed + count.failed }))

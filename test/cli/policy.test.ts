@@ -48,7 +48,7 @@ test('explain says what won and what did not hold', async () => {
 test('the table beside the default policy passes, also against what is active', async () => {
   expect(await desk.run(['policy', 'test', 'default.test.yaml'])).toMatchObject({
     code: 0,
-    out: '10 passed, 0 failed.\n',
+    out: '12 passed, 0 failed.\n',
   })
   expect((await desk.run(['policy', 'test', 'default.test.yaml', '--active'])).code).toBe(0)
 })
