@@ -10,6 +10,7 @@ import type { Credentials } from '../gateway/authenticate.ts'
 import type { Idempotency } from '../gateway/idempotency.ts'
 import type { Logger } from '../telemetry/log.ts'
 import type { Metrics } from '../telemetry/metrics.ts'
+import type { About } from '../telemetry/tracing.ts'
 import { hasBody, readJsonBody } from './body.ts'
 import { callerOf, checkDoor, idsOf, type DoorFacts, type RequestIds } from './context.ts'
 import { readCookie, sessionCookie } from './cookies.ts'
@@ -27,7 +28,7 @@ export type AppDeps = {
   /** Development and tests check replies against their schema. */
   readonly checkReplies: boolean
   /** Runs the request inside a span; the identity when tracing is off. */
-  readonly trace: <T>(name: string, ids: RequestIds, work: () => Promise<T>) => Promise<T>
+  readonly trace: <T>(name: string, ids: RequestIds, work: (about: About) => Promise<T>) => Promise<T>
   readonly log: Logger
   readonly metrics: Metrics
 }
@@ -83,13 +84,13 @@ async function servePath(deps: AppDeps, routes: readonly Route[], { request, res
     // Methods that are not served share one label: series of the metrics are few, whatever is sent.
     label: `${route ? method.toUpperCase() : 'other'} ${routes[0]?.path ?? ''}`,
   }
-  await serve(serving, async (ids) => {
+  await serve(serving, async (ids, about) => {
     if (cors && method === 'options') return preflight(request)
     if (!route) {
       response.setHeader('allow', routes.flatMap(methodsOf).join(', ').toUpperCase())
       throw new GatewayError('method-not-allowed', 'The method is not allowed here.')
     }
-    return handle(deps, { route, request, response, ids })
+    return handle(deps, { route, request, response, ids, about })
   })
 }
 
@@ -111,10 +112,11 @@ function preflight(request: Request): Reply {
 
 async function handle(
   deps: AppDeps,
-  call: { route: Route; request: Request; response: Response; ids: RequestIds },
+  call: { route: Route; request: Request; response: Response; ids: RequestIds; about: About },
 ): Promise<Reply> {
   const { route, request, response, ids } = call
   const principal = await admit(deps, route, request)
+  if (principal) call.about(sessionFacts(principal))
   checkAddress(request)
   const params = parse(route.params, request.params, 'parameter')
   const query = parse(route.query, request.query, 'query')
@@ -129,6 +131,11 @@ async function handle(
   const reply = await underKey(deps.idempotency, { route, request, principal, caller, raw }, () => route.handle(input))
   if (deps.checkReplies && 'status' in reply) checkReply(route, reply.status, reply.body)
   return reply
+}
+
+// The session tree goes with the request's span, as with those of what it leads to.
+function sessionFacts({ sessionIds }: Principal): Record<string, string> {
+  return Object.fromEntries(Object.entries(sessionIds).map(([name, id]) => [`gatehouse.${name}`, id]))
 }
 
 async function admit(deps: AppDeps, route: Route, request: Request): Promise<Principal | null> {
@@ -186,7 +193,7 @@ function checkReply(route: Route, status: number, body: unknown): void {
 }
 
 // The frame around every request: ids out, door checks, reply or refusal, one log line, one metric.
-async function serve(serving: Serving, work: (ids: RequestIds) => Promise<Reply> | Reply): Promise<void> {
+async function serve(serving: Serving, work: (ids: RequestIds, about: About) => Promise<Reply> | Reply): Promise<void> {
   const { deps, request, response } = serving
   const startedAt = performance.now()
   const ids = idsOf(request)
@@ -198,7 +205,7 @@ async function serve(serving: Serving, work: (ids: RequestIds) => Promise<Reply>
   try {
     checkDoor(request, deps.door, serving.cors)
     if (serving.cors) allowTemporalUi(deps.door, response)
-    const reply = await deps.trace(serving.label ?? 'unknown route', ids, async () => work(ids))
+    const reply = await deps.trace(serving.label ?? 'unknown route', ids, async (about) => work(ids, about))
     if ('stream' in reply) await (request.method === 'HEAD' ? headOfStream(response) : reply.stream(response))
     else send(serving, reply)
   } catch (thrown) {

@@ -70,7 +70,8 @@ function upToLast(events: readonly ViewEvent[]): readonly ViewEvent[] {
   return end < 0 ? events : events.slice(0, end + 1)
 }
 
-// The end of a turn whose stream does not have it: the whole of it for who saw nothing, else the last event.
+// The end of a turn whose stream does not have it: the whole of it for who saw nothing, else the last event. Where the
+// stream is gone nobody knows what a number stood for: the viewer is told to forget what it saw, and sees the whole.
 async function restFromRows(
   { pool, bus }: TurnViewDeps,
   { sessionId, turnId, after }: Omit<TurnViewOrder, 'signal'>,
@@ -89,10 +90,12 @@ async function restFromRows(
     ]
   }
   if (!turn.outcome) return undefined
-  const said = after === 0n ? messageEvents(await readTurnMessages(pool, turnId)) : []
+  const isGone = after > 0n && (await bus.read(`turn:${turnId}`, 0n, 1)).length === 0
+  const said = isGone || after === 0n ? messageEvents(await readTurnMessages(pool, turnId)) : []
+  const all = isGone ? [discard, ...said] : said
   return [
-    ...said.map((event, index) => ({ ...event, id: BigInt(index + 1), isLast: false })),
-    lastEvent(after + BigInt(said.length) + 1n, turn.outcome),
+    ...all.map((event, index) => ({ ...event, id: after + BigInt(index + 1), isLast: false })),
+    lastEvent(after + BigInt(all.length) + 1n, turn.outcome),
   ]
 }
 
@@ -101,6 +104,8 @@ function lastEvent(id: bigint, { status, ...data }: Readonly<Record<string, unkn
 }
 
 type Said = { readonly type: string; readonly data: unknown }
+
+const discard: Said = { type: 'status', data: { code: 'attempt_restarted', discardFromSeq: 1 } }
 
 function messageEvents(rows: readonly { readonly kind: string; readonly content: unknown }[]): Said[] {
   const blocks = rows.flatMap(({ kind, content }) => (kind === 'user' ? [] : Blocks.parse(content)))

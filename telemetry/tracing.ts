@@ -7,6 +7,7 @@ import {
   trace,
   TraceFlags,
   type Attributes,
+  type Span,
   type Tracer,
 } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
@@ -30,12 +31,15 @@ export type Tracing = AsyncDisposable & {
   /** Runs `work` in a span of its own; what it throws marks the span and goes on. */
   readonly span: <T>(name: string, attributes: Attributes, work: () => Promise<T>) => Promise<T>
   /** The same for a request that came in: the span belongs to the trace that the request was told. */
-  readonly request: <T>(name: string, ids: RequestSpan, work: () => Promise<T>) => Promise<T>
+  readonly request: <T>(name: string, ids: RequestSpan, work: (about: About) => Promise<T>) => Promise<T>
   /** Ids of the active span, if any; there are some also where nothing is sent. */
   readonly spanIds: () => SpanIds | null
   /** `traceparent` for a request that leaves, or nothing. */
   readonly headers: () => Record<string, string>
 }
+
+/** Says more of the span that runs: ids, never content. */
+export type About = (attributes: Attributes) => void
 
 export type SpanIds = { readonly traceId: string; readonly spanId: string }
 
@@ -69,7 +73,7 @@ export function createTracing(options: TracingOptions): Tracing {
       const asker = { traceId, spanId, traceFlags: TraceFlags.SAMPLED, isRemote: true }
       const attributes = { 'gatehouse.request': requestId }
       return context.with(trace.setSpanContext(context.active(), asker), () =>
-        inSpan(tracer, { name, attributes }, work),
+        inSpan(tracer, { name, attributes }, (span) => work((more) => void span.setAttributes(more))),
       )
     },
     spanIds() {
@@ -92,10 +96,10 @@ export function createTracing(options: TracingOptions): Tracing {
 
 type Named = { readonly name: string; readonly attributes: Attributes }
 
-function inSpan<T>(tracer: Tracer, { name, attributes }: Named, work: () => Promise<T>): Promise<T> {
+function inSpan<T>(tracer: Tracer, { name, attributes }: Named, work: (span: Span) => Promise<T>): Promise<T> {
   return tracer.startActiveSpan(name, { attributes }, async (span) => {
     try {
-      return await work()
+      return await work(span)
     } catch (error) {
       span.setStatus({ code: SpanStatusCode.ERROR, message: codeOf(error) })
       throw error

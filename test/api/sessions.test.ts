@@ -105,6 +105,7 @@ test('a session is opened under the verified tree, listed, read and deleted with
   const created = await bodyOf(await person.call('POST', path, { body: { model: 'haiku', executionEngine: 'claude' } }))
   expect(created).toMatchObject({ agentId: 'assistant', model: 'scripted-1', executionEngine: 'claude' })
   const id = String(created['id'])
+  expect(rig.spanFacts.at(-1)).toEqual({ 'gatehouse.usid': person.principal.sessionIds.usid })
   const tree = await rig.ledger.query(
     'SELECT w.parent_id, a.parent_id = w.id AS linked FROM chat_session s JOIN session_node w ON w.id = s.wsid JOIN session_node a ON a.id = s.asid WHERE s.id = $1',
     [id],

@@ -30,3 +30,21 @@ test('a batch that is full ends no stream, the last event in the next one does',
   const seen = await seenOf([...many, chunk(1_201, 'turn_completed')])
   expect([seen.length, seen.at(-1)?.isLast]).toEqual([1_201, true])
 })
+
+test('a viewer whose stream is gone forgets what it saw and sees the whole turn, with numbers that go on', async () => {
+  const text = (content: object[]) => ({ kind: 'assistant', content })
+  const rows = [text([{ type: 'text', text: 'the whole answer' }])]
+  const turn = { state: 'ended', reason: 'completed', outcome: { status: 'done', cost: '$0.01' } }
+  const pool = {
+    query: async (sql: unknown) => ({ rows: JSON.stringify(sql).includes('FROM message') ? rows : [turn] }),
+  }
+  const bus = { read: async () => [], subscribe: () => () => undefined }
+  const seen: ViewEvent[] = []
+  const order = { sessionId: 's', turnId: 't', after: 7n, signal: AbortSignal.timeout(5_000) }
+  for await (const events of viewTurn({ pool: pool as never, bus }, order)) seen.push(...events)
+  expect(seen).toEqual([
+    { id: 8n, type: 'status', data: { code: 'attempt_restarted', discardFromSeq: 1 }, isLast: false },
+    { id: 9n, type: 'text', data: 'the whole answer', isLast: false },
+    { id: 10n, type: 'done', data: { cost: '$0.01' }, isLast: true },
+  ])
+})

@@ -125,7 +125,7 @@ export async function startTestApi(): Promise<TestApi> {
       authenticate,
       idempotency: createIdempotency({ pool, seal }),
       checkReplies: true,
-      trace: (_name, _ids, work) => work(),
+      trace: (_name, _ids, work) => work(() => undefined),
       log,
       metrics,
     }),

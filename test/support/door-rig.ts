@@ -59,6 +59,8 @@ export type DoorRig = AsyncDisposable & {
   submit: Submitting
   readonly submitted: SubmitOrder[]
   readonly told: string[]
+  /** What was said of the spans of requests. */
+  readonly spanFacts: object[]
   /** Makes messages to workflows fail, as when Temporal is down. */
   temporalDown: boolean
   clock: () => Date
@@ -153,6 +155,7 @@ export async function createDoorRig(): Promise<DoorRig> {
     submit: async () => ({ kind: 'accepted' }),
     submitted: [],
     told: [],
+    spanFacts: served.spanFacts,
     temporalDown: false,
     clock: () => new Date(),
     signIn: (options = {}) => signIn({ pool, ledger, people, base: served.base }, options),
@@ -189,6 +192,7 @@ type Parts = Pick<Parameters<typeof createApp>[0], 'log' | 'metrics' | 'idempote
 
 async function serve(routes: Parameters<typeof createApp>[0]['routes'], { people, ...parts }: Parts) {
   const hosts = new Set<string>()
+  const spanFacts: object[] = []
   const temporalUiUrl = 'http://127.0.0.1:8233'
   const door = { ...doorFacts({ publicUrl: 'http://127.0.0.1:1', port: 1, temporalUiUrl, proxies: 0 }), hosts }
   const app = createApp({
@@ -196,7 +200,7 @@ async function serve(routes: Parameters<typeof createApp>[0]['routes'], { people
     door,
     ...parts,
     checkReplies: true,
-    trace: (_name, _ids, work) => work(),
+    trace: (_name, _ids, work) => work((facts) => void spanFacts.push(facts)),
     // Who somebody is was settled elsewhere: here a token is a name, in the header or in the cookie.
     async authenticate({ authorizationHeaders: [header], cookie }) {
       const principal = people.get(header?.replace('Bearer ', '') ?? cookie ?? '')
@@ -212,7 +216,7 @@ async function serve(routes: Parameters<typeof createApp>[0]['routes'], { people
     server.closeAllConnections()
     await new Promise((resolve) => server.close(resolve))
   }
-  return { base: `http://${host}`, stop }
+  return { base: `http://${host}`, stop, spanFacts }
 }
 
 type Registry = { pool: Pool; ledger: LedgerFacts; people: Map<string, Principal>; base: string }

@@ -105,7 +105,7 @@ export async function createIdentityRig(options: IdentityRigOptions = {}): Promi
       idempotency: createIdempotency({ pool, seal }),
       door: doorFacts({ publicUrl, port, temporalUiUrl, proxies: options.proxies ?? 0 }),
       checkReplies: true,
-      trace: (_name, _ids, work) => work(),
+      trace: (_name, _ids, work) => work(() => undefined),
       ...options.app,
     }),
   )

@@ -1,4 +1,5 @@
 // Ids of spans go with the work, whether or not anybody receives the spans.
+import { InMemorySpanExporter } from '@opentelemetry/sdk-trace-base'
 import { afterEach, expect, test } from 'vitest'
 import { createTracing, type Tracing } from '../../telemetry/tracing.ts'
 
@@ -23,4 +24,13 @@ test('what leaves names the trace and says that nobody records it', async () => 
   tracing = createTracing({ name: 'test' })
   const headers = await tracing.request('POST x', asked, async () => tracing.headers())
   expect(headers['traceparent']).toMatch(new RegExp(`^00-${asked.traceId}-[0-9a-f]{16}-00$`))
+})
+
+test('a request says more of its span once it is known who asks', async () => {
+  const exporter = new InMemorySpanExporter()
+  tracing = createTracing({ name: 'test', exporter })
+  await tracing.request('POST x', asked, async (about) => about({ 'gatehouse.usid': 'u1' }))
+  expect(exporter.getFinishedSpans().map(({ attributes }) => attributes)).toEqual([
+    { 'gatehouse.request': 'r1', 'gatehouse.usid': 'u1' },
+  ])
 })
