@@ -158,6 +158,8 @@ export const spoolLineCharsMax = 300_000 // a record is a few thousand; the name
 export const spoolReadBytes = 256_000 // read at a time while sealing: some milliseconds of parsing
 export const spoolTakeoversMax = 3 // a write that finds its file taken over so often is refused
 export const spoolSweepMax = 100 // left spools looked at in one sweep
+export const spoolRestMs = 1_000 // of one that could not be sealed, doubled each time
+export const spoolRestMsMax = 300_000
 export const checkpointRecordsMax = 1_000 // records of a chain without a checkpoint
 export const checkpointMs = 60_000 // the same in time
 

@@ -3,7 +3,7 @@
 import { createSpoolLocks, type LockOptions, type SpoolLocks } from '../db/spool-lock.ts'
 import { listSpools, takeSpoolFile } from '../db/spool-file.ts'
 import { toError } from '../domain/errors.ts'
-import { spoolSweepMax } from '../domain/limits.ts'
+import { spoolRestMs, spoolRestMsMax, spoolSweepMax } from '../domain/limits.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { createAuditSealer, reportUnreadable, sealSpool, type AuditSealer } from './audit-sealer.ts'
 import { createAuditSpool } from './audit-spool.ts'
@@ -23,13 +23,18 @@ export type EvidenceOptions = SpoolBounds & {
   readonly connection: LockOptions['connection']
 }
 
-type Parts = EvidenceOptions & { readonly files: SpoolFiles; readonly locks: SpoolLocks }
+type Parts = EvidenceOptions & {
+  readonly files: SpoolFiles
+  readonly locks: SpoolLocks
+  /** Spools that could not be sealed, and when they are tried again. */
+  readonly resting: Map<string, { readonly untilMs: number; readonly waitMs: number }>
+}
 
 /** Opens it: the lock of the first file is held, and what others left is sealed in the first second. */
 export async function openEvidence(options: EvidenceOptions): Promise<EvidenceKeeper> {
   const files = createSpoolFiles(options)
   const locks = createSpoolLocks({ connection: options.connection, onLost: files.lose })
-  const parts: Parts = { ...options, files, locks }
+  const parts: Parts = { ...options, files, locks, resting: new Map() }
   await lockNext(parts)
   const upkeep = async () => {
     await spool.probe()
@@ -63,17 +68,30 @@ async function keepLocks(parts: Parts): Promise<void> {
   for (const { file } of files.all()) if (!locks.holds(file.id)) await locks.tryLock(file.id)
 }
 
-// Newest first: the outcome of an intent that stands in an older file of the same process comes before it.
+// Newest first: the outcome of an intent that stands in an older file of the same process comes before it. One that cannot
+// be sealed rests, longer each time, and keeps no other from being looked at.
 async function sweepLeft(parts: Parts): Promise<void> {
-  const own = new Set(parts.files.all().map(({ file }) => file.id))
-  for (const id of listSpools(parts.folder).ids.slice(0, spoolSweepMax)) {
-    if (own.has(id) || id === parts.files.offered()) continue
-    if (!(await parts.locks.tryLock(id))) continue
-    await sealLeft(parts, id).catch((error: unknown) => {
-      parts.log.error({ err: toError(error), spool: id }, 'a spool that was left is not sealed')
-    })
-    await parts.locks.unlock(id)
+  const { resting, files } = parts
+  const now = performance.now()
+  const own = new Set([...files.all().map(({ file }) => file.id), files.offered()])
+  const { ids } = listSpools(parts.folder)
+  for (const id of resting.keys()) if (!ids.includes(id)) resting.delete(id)
+  const due = ids.filter((id) => !own.has(id) && (resting.get(id)?.untilMs ?? 0) <= now)
+  for (const id of due.slice(0, spoolSweepMax)) await sweepOne(parts, id)
+}
+
+async function sweepOne(parts: Parts, id: string): Promise<void> {
+  const { resting, locks, log } = parts
+  if (!(await locks.tryLock(id))) return
+  try {
+    await sealLeft(parts, id)
+    resting.delete(id)
+  } catch (error) {
+    const waitMs = Math.min((resting.get(id)?.waitMs ?? spoolRestMs / 2) * 2, spoolRestMsMax)
+    resting.set(id, { untilMs: performance.now() + waitMs, waitMs })
+    log.error({ err: toError(error), spool: id }, 'a spool that was left is not sealed')
   }
+  await locks.unlock(id)
 }
 
 // Its process is gone or has gone on to another file: what has no outcome here has none.

@@ -1,12 +1,15 @@
 // A spool that is full, cannot be written, or has many files: effects are refused while evidence cannot be kept, and no
 // longer than that.
+import { randomUUID } from 'node:crypto'
 import { mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
+import { decide } from '../../domain/policy/combine.ts'
 import type { Principal } from '../../domain/principal.ts'
+import { auditIntent, auditOutcome } from '../../gateway/audit-record.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
 import { newSpoolFolder } from '../support/evidence.ts'
-import { createPerson, openGateway, recordsOf, toolCall, type Gateway } from './fixture.ts'
+import { allowAll, createPerson, openGateway, policyOf, recordsOf, toolCall, type Gateway } from './fixture.ts'
 
 let database: TestDatabase
 let person: Principal
@@ -106,4 +109,22 @@ test('files are freed as they are sealed, however many there are', async () => {
   expect(new Set(sealed.map(({ idempotency_key }) => idempotency_key)).size).toBe(60)
   expect(sealed.map(({ status }) => status)).toEqual(sealed.map(() => 'ok'))
   expect(gateway.faults).toEqual([])
+})
+
+test('spools that cannot be sealed hide no other, and are not tried each second', async () => {
+  const folder = await newFolder()
+  for (let n = 0; n < 101; n += 1) await mkdir(join(folder, `zz${n}.spool`))
+  const id = randomUUID()
+  const call = toolCall(person, 'read')
+  const intent = auditIntent({ call, decision: decide(policyOf(allowAll), call), at: new Date(), span: null })
+  await writeFile(
+    join(folder, 'aaaa-dead.spool'),
+    `${JSON.stringify({ id, intent, outcome: auditOutcome({ status: 'ok' }, 0) })}\n`,
+  )
+  await using gateway = await openGateway(database, { spool: { folder } })
+  await until(async () => (await readdir(folder)).every((name) => !name.startsWith('aaaa')))
+  expect((await recordsOf(database.pool, person.tenant)).map((record) => record.id)).toContain(id)
+  const tries = gateway.faults.length
+  expect(tries).toBeGreaterThanOrEqual(101)
+  expect(tries).toBeLessThan(101 * 4)
 })
