@@ -41,6 +41,7 @@ const verdicts: Record<ErrorCode, Verdict> = {
   'turn-cancelled': 'final',
   'idempotency-key-reused': 'final',
   'idempotency-key-busy': 'retryable', // the other request ends
+  'idempotency-reply-lost': 'final',
   'faucet-used': 'final',
   'model-unknown': 'final',
   'missing-secrets': 'final',

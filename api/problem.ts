@@ -139,6 +139,11 @@ export const problems = {
     title: 'The request with this key still runs.',
     wire: 'IDEMPOTENCY_KEY_BUSY',
   },
+  'idempotency-reply-lost': {
+    status: 409,
+    title: 'The request was done; its reply was too large to keep.',
+    wire: 'IDEMPOTENCY_REPLY_LOST',
+  },
   'faucet-used': { status: 409, title: 'This wallet has had its play money.', wire: 'FAUCET_USED' },
   'model-unknown': { status: 400, title: 'The model is not known here.', wire: 'UNKNOWN_MODEL', details: ['model'] },
   'missing-secrets': { status: 400, title: 'A key is missing.', wire: 'missing_secrets', details: ['needsUnlock'] },

@@ -44,6 +44,7 @@ export const errorCodes = [
   'turn-cancelled',
   'idempotency-key-reused',
   'idempotency-key-busy',
+  'idempotency-reply-lost',
   'faucet-used',
   'model-unknown',
   'missing-secrets',

@@ -32,7 +32,15 @@ export type Idempotency = {
   readonly once: (order: IdempotentOrder, work: () => Promise<KeptReply>) => Promise<KeptReply & { kept: boolean }>
 }
 
-export function createIdempotency({ pool, seal }: { readonly pool: Pool; readonly seal: Seal }): Idempotency {
+export type IdempotencyDeps = {
+  readonly pool: Pool
+  readonly seal: Seal
+  /** Of a reply that is kept. */
+  readonly replyBytesMax?: number
+}
+
+export function createIdempotency(deps: IdempotencyDeps): Idempotency {
+  const { pool, seal, replyBytesMax = idempotentReplyBytesMax } = deps
   return {
     async once({ isSecret, asked, ...named }, work) {
       const name: ReplyName = { ...named, bodyHash: digestOf(asked) }
@@ -46,17 +54,22 @@ export function createIdempotency({ pool, seal }: { readonly pool: Pool; readonl
       })
       if (found.answer === 'stored') {
         const clear = seal.open(purpose, found.sealed).toString('utf8')
+        if (clear === tooLarge) throw new GatewayError('idempotency-reply-lost', 'It was done; its reply was not kept.')
         return { ...KeptReply.parse(JSON.parse(clear)), kept: true }
       }
       if (found.answer !== 'run') throw refusalOf(found.answer)
       const reply = await runReleasing(pool, { name, claim }, work)
-      const bytes = Buffer.from(JSON.stringify(reply))
-      if (bytes.length > idempotentReplyBytesMax) await releaseReply(pool, name, claim)
-      else await keepReply(pool, name, { claim, sealed: seal.seal(purpose, bytes) }).catch(() => undefined) // it lapses
+      const whole = Buffer.from(JSON.stringify(reply))
+      // The work was done: what is too large to keep must not be done again for it.
+      const bytes = whole.length > replyBytesMax ? Buffer.from(tooLarge) : whole
+      await keepReply(pool, name, { claim, sealed: seal.seal(purpose, bytes) }).catch(() => undefined) // it lapses
       return { ...reply, kept: false }
     },
   }
 }
+
+/** What stands for a reply that is not kept; no JSON of one. */
+const tooLarge = 'too large'
 
 type Claimed = { readonly name: ReplyName; readonly claim: string }
 
