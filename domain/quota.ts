@@ -51,7 +51,7 @@ export function takeFrom(counter: Counter | undefined, take: Take, nowMs: number
   const now = counterAt(counter, take, nowMs)
   const capacity = Math.round(take.burst * unitParts)
   const asked = Math.round(take.amount * unitParts)
-  const needed = Math.min(Math.max(asked, unitParts), capacity)
+  const needed = Math.min(asked > 0 ? asked : unitParts, capacity)
   const over = now.used + needed - capacity
   if (over > 0) return { ok: false, waitMs: waitOf(take, now, over), reading: readingOf(take, now) }
   const after = { used: now.used + asked, at: now.at }

@@ -5,6 +5,7 @@ import { beginAttempt, endAttempt } from '../db/attempt.ts'
 import { insertAudit, recordOutcome } from '../db/audit.ts'
 import type { Client } from '../db/pool.ts'
 import { inTransaction } from '../db/transaction.ts'
+import { retentionDefault } from '../domain/retention.ts'
 import { GatewayError, InvariantError, invariant, toError } from '../domain/errors.ts'
 import { auditIntent, auditOutcome, type Ending } from './audit-record.ts'
 import type { Call, Effect, EffectResult } from './call.ts'
@@ -86,7 +87,8 @@ async function performOnce<T>(
   try {
     const either = AbortSignal.any([signal, watch.signal])
     either.throwIfAborted() // the last look before bytes leave
-    const result = await effect({ attemptId, seq: passage.attempt?.seq ?? null, signal: either }).catch(
+    const retention = passage.decision.retention ?? retentionDefault
+    const result = await effect({ attemptId, seq: passage.attempt?.seq ?? null, signal: either, retention }).catch(
       (thrown: unknown) => {
         throw causeOf(thrown, watch.signal)
       },

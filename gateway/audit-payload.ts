@@ -7,7 +7,7 @@ import type { Pool, Queryable } from '../db/pool.ts'
 import { GatewayError, toError } from '../domain/errors.ts'
 import { auditPayloadBytesMax } from '../domain/limits.ts'
 import type { Principal } from '../domain/principal.ts'
-import { retentionDefault } from '../domain/retention.ts'
+import type { RetentionClass } from '../domain/retention.ts'
 import { AuditPayload, ChainPayload } from '../schemas/audit-payload.ts'
 import type { Logger } from '../telemetry/log.ts'
 import { auditScopeOf } from './audit-access.ts'
@@ -28,12 +28,12 @@ export function keepPayloads(pipeline: Pipeline, deps: PayloadDeps): Pipeline {
 }
 
 function kept<T>(deps: PayloadDeps, call: Call, effect: Effect<T>): Effect<T> {
-  const store = (queryable: Queryable, id: string, output: unknown) => keep(deps, queryable, { id, call, output })
   return async (context) => {
-    const { attemptId: id } = context
+    const { attemptId: id, retention } = context
+    const store = (queryable: Queryable, output: unknown) => keep(deps, queryable, { id, call, output, retention })
     const result = await effect(context).catch(async (thrown: unknown) => {
       // The effect's own error is what its caller must see.
-      await store(deps.pool, id, undefined).catch((error: unknown) => {
+      await store(deps.pool, undefined).catch((error: unknown) => {
         deps.log.warn({ err: toError(error), record: id }, 'a payload was not kept')
       })
       throw thrown
@@ -42,15 +42,24 @@ function kept<T>(deps: PayloadDeps, call: Call, effect: Effect<T>): Effect<T> {
       ...result,
       async record(client) {
         await result.record?.(client)
-        await store(client, id, result.output)
+        await store(client, result.output)
       },
     }
   }
 }
 
-type Keeping = { readonly id: string; readonly call: Call; readonly output: unknown }
+type Keeping = {
+  readonly id: string
+  readonly call: Call
+  readonly output: unknown
+  readonly retention: RetentionClass
+}
 
-async function keep({ seal, log }: PayloadDeps, queryable: Queryable, { id, call, output }: Keeping): Promise<void> {
+async function keep(
+  { seal, log }: PayloadDeps,
+  queryable: Queryable,
+  { id, call, output, retention }: Keeping,
+): Promise<void> {
   const textOf = (value: unknown) => (value === undefined ? null : evidenceText(value))
   const clear: AuditPayload = { input: textOf(call.facts.arguments), output: textOf(output) }
   const bytes = Buffer.from(JSON.stringify(clear), 'utf8')
@@ -60,7 +69,7 @@ async function keep({ seal, log }: PayloadDeps, queryable: Queryable, { id, call
   }
   const { tenant } = call.principal
   const sealed = seal.seal(purposeOf(id), bytes)
-  await insertPayload(queryable, { id, tenant, retention: retentionDefault, sealed, at: new Date() })
+  await insertPayload(queryable, { id, tenant, retention, sealed, at: new Date() })
 }
 
 const purposeOf = (id: string) => `audit-payload/${id}`

@@ -92,7 +92,7 @@ function policyOf(decision: Decision): AuditIntent['policy'] {
     epoch: decision.epoch,
     rules: [...decision.ruleIds],
     rationale: decision.reason,
-    retention: retentionDefault,
+    retention: decision.retention ?? retentionDefault,
     observed: observedIn(decision),
   }
 }

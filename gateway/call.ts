@@ -2,6 +2,7 @@
 import type { ErrorCode, ErrorDetails, GatewayError } from '../domain/errors.ts'
 import type { Decision } from '../domain/policy/combine.ts'
 import type { Action, Facts, Resource, Session } from '../domain/policy/rule.ts'
+import type { RetentionClass } from '../domain/retention.ts'
 import type { Principal } from '../domain/principal.ts'
 import type { MeterSigns } from './meters.ts'
 import type { HoldOrder, Recorder } from './ports.ts'
@@ -26,8 +27,16 @@ export type Call = {
   readonly signal: AbortSignal
 }
 
-/** What an effect gets: the id and order of its attempt (null for a lean read) and the signal it must obey. */
-export type EffectContext = { readonly attemptId: string; readonly seq: bigint | null; readonly signal: AbortSignal }
+/**
+ * What an effect gets: the id and order of its attempt (null for a lean read), the signal it must obey, and how long its
+ * payload may be kept.
+ */
+export type EffectContext = {
+  readonly attemptId: string
+  readonly seq: bigint | null
+  readonly signal: AbortSignal
+  readonly retention: RetentionClass
+}
 
 /** What an effect gives back. `record` runs in the transaction that ends the attempt and stores the audit outcome. */
 export type EffectResult<T> = {

@@ -82,17 +82,19 @@ function takesOf(call: Omit<Call, 'signal'>, obligations: readonly Obligation[])
       meter: limit.meter,
       limit: limit.amount,
       burst: limit.burst ?? limit.amount,
-      amount: limit.meter === 'tokens-per-minute' ? (call.tokens ?? 0) : 1,
+      amount: limit.meter === 'tokens-per-minute' ? (call.tokens ?? 0) : (limit.weight ?? 1),
       ruleId: limit.ruleId,
     }))
 }
 
-// Calls count by action, so that a limit of chats and one of tool calls do not eat each other; tokens are tokens wherever
+// Calls count by action, so that a limit of chats and one of tool calls do not eat each other unless they name one counter; tokens are tokens wherever
 // they are used. The rule has no part in the name: a limit that is changed keeps what was used.
-function keyOf({ meter, per }: Limit, { principal, action, resource }: Omit<Call, 'signal'>): string {
+function keyOf({ meter, per, counter }: Limit, { principal, action, resource }: Omit<Call, 'signal'>): string {
   const subject = subjectOf(per, principal)
   const tool = per === 'tenant-tool' ? `|${resource.kind}:${part(resource.name.toLowerCase())}` : ''
-  return meter === 'tokens-per-minute' ? `${meter}|${subject}${tool}` : `${meter}|${subject}${tool}|${action}`
+  const counted = `${meter}|${subject}${tool}`
+  if (counter !== undefined) return `${counted}|counter:${counter}`
+  return meter === 'tokens-per-minute' ? counted : `${counted}|${action}`
 }
 
 function subjectOf(per: Limit['per'], { tenant, subject, wallet }: Principal): string {

@@ -8,10 +8,12 @@ import {
   phases,
   severities,
   type CompileCondition,
+  type LimitEffect,
   type Policy,
   type Rule,
   type RuleEffect,
 } from '../../domain/policy/rule.ts'
+import { retentionClasses } from '../../domain/retention.ts'
 import { effectClasses } from '../../domain/tool.ts'
 import { toolPattern } from './tool-reference.ts'
 import { PolicyError, type YamlSource } from './yaml.ts'
@@ -40,6 +42,10 @@ const Limit = z.strictObject({
   burst: Amount.optional(),
   per: z.enum(['tenant-tool', 'human', 'wallet', 'tenant']).default('human'),
   rank: z.enum(['tool', 'plan', 'default']).default('default'),
+  /** Limits that name one counter count together; without a name each action has its own. */
+  counter: Name.optional(),
+  /** Units that a call takes; one by default. */
+  weight: z.number().positive().max(1_000).multipleOf(0.001).optional(),
 })
 
 const RuleText = z.strictObject({
@@ -66,6 +72,8 @@ const RuleText = z.strictObject({
   limit: Limit.optional(),
   mode: z.enum(['enforce', 'observe']).default('enforce'),
   delegable: z.boolean().default(false),
+  /** How long payloads are kept of what it decides, in the place of the file's. */
+  retention: z.enum(retentionClasses).optional(),
 })
 type RuleText = z.output<typeof RuleText>
 
@@ -73,6 +81,8 @@ type RuleText = z.output<typeof RuleText>
 export const PolicyText = z.strictObject({
   policy: z.string().regex(/^[a-z0-9][a-z0-9-]{0,62}$/),
   version: z.number().int().positive(),
+  /** How long payloads are kept of what its rules decide; 90d where nothing says so. */
+  retention: z.enum(retentionClasses).optional(),
   rules: z.array(RuleText).max(policyRulesMax),
 })
 
@@ -84,7 +94,7 @@ export function compileNative(source: YamlSource, compileCondition: CompileCondi
     ...repeatedIds(source.value).map(({ id, index }) => faultAt(source, ['rules', index, 'id'], `${id} is used twice`)),
   ]
   if (!parsed.success || faults.length > 0) throw new PolicyError(faults)
-  const { policy, version, rules } = parsed.data
+  const { policy, version, rules, retention } = parsed.data
   const compiled = rules.map((rule, index): Rule | string[] => {
     const at = (field: string, message: string) => faultAt(source, ['rules', index, field], message)
     const effect = effectOf(rule)
@@ -92,7 +102,7 @@ export function compileNative(source: YamlSource, compileCondition: CompileCondi
     const condition = rule.when === undefined ? undefined : compileCondition(rule.when, rule.phases)
     if (condition && 'faults' in condition) return condition.faults.map((fault) => at('when', fault))
     const line = source.lineOf(['rules', index])
-    return toRule(rule, {
+    return toRule(retention === undefined ? rule : { retention, ...rule }, {
       policyId: policy,
       version,
       source: `${source.name}:${line}`,
@@ -110,11 +120,12 @@ const isRule = (compiled: Rule | string[]): compiled is Rule => !Array.isArray(c
 type Placed = Pick<Rule, 'policyId' | 'version' | 'source' | 'effect'> & { readonly when: Rule['when'] }
 
 function toRule(rule: RuleText, { when, ...placed }: Placed): Rule {
-  const { id, reason, severity, phases: inPhases, mode, delegable, ...rest } = rule
+  const { id, reason, severity, phases: inPhases, mode, delegable, retention, ...rest } = rule
   const { effect: _effect, assurance: _assurance, limit: _limit, when: _when, ...match } = rest
   const present = Object.fromEntries(Object.entries(match).filter(([, value]) => value !== undefined))
   const condition = when === undefined ? {} : { when }
-  return { id, ...placed, phases: inPhases, match: present, ...condition, reason, severity, mode, delegable }
+  const kept = retention === undefined ? {} : { retention }
+  return { id, ...placed, phases: inPhases, match: present, ...condition, reason, severity, mode, delegable, ...kept }
 }
 
 // A sentence where the fields do not make an effect.
@@ -122,6 +133,7 @@ function effectOf({ effect, assurance, limit, mode }: RuleText): RuleEffect | st
   if ((effect === 'limit') !== (limit !== undefined)) return 'a limit needs its `limit`, and nothing else has one'
   if (effect !== 'require-assurance' && assurance !== undefined) return 'only require-assurance has an `assurance`'
   if (effect === 'never' && mode === 'observe') return 'what is never done is never only observed'
+  if (limit?.meter === 'tokens-per-minute' && limit.weight !== undefined) return 'tokens are what they are: no weight'
   if (limit?.meter === 'calls-per-day' && limit.burst !== undefined) return 'calls of a day have no burst'
   if (limit !== undefined) return mode === 'observe' ? 'a limit cannot be observed' : toLimit(limit)
   if (effect === 'require-assurance') {
@@ -130,8 +142,9 @@ function effectOf({ effect, assurance, limit, mode }: RuleText): RuleEffect | st
   return plainEffects[effect as keyof typeof plainEffects]
 }
 
-function toLimit({ burst, ...limit }: z.output<typeof Limit>): RuleEffect {
-  return { kind: 'limit', ...limit, ...(burst === undefined ? {} : { burst }) }
+function toLimit(limit: z.output<typeof Limit>): RuleEffect {
+  const given = Object.fromEntries(Object.entries(limit).filter(([, value]) => value !== undefined))
+  return { kind: 'limit', ...(given as Omit<LimitEffect, 'kind'>) }
 }
 
 const plainEffects = {

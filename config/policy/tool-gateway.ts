@@ -2,7 +2,7 @@
 // `enforcement` block says; blocks that nothing obeys yet are named, never dropped in silence.
 import { z } from 'zod'
 import type { Policy, Rule, RuleEffect } from '../../domain/policy/rule.ts'
-import { retentionDefault } from '../../domain/retention.ts'
+import { retentionClasses } from '../../domain/retention.ts'
 import { faultAt, parseForm, policyIdOf, readPatterns, toRules, type RuleParts } from './foreign.ts'
 import { isUnpinned, Security, securityRules } from './security-block.ts'
 import { PolicyError, type YamlSource } from './yaml.ts'
@@ -61,7 +61,7 @@ const CompliancePack = z.strictObject({
 /** Loads unchanged; a key that is not of it is a fault with its path. */
 const ToolGatewayText = z.strictObject({
   tenant: z.string().min(1),
-  default_retention: z.enum(['30d', '90d', '180d']),
+  default_retention: z.enum(retentionClasses),
   signing: z.strictObject({ enabled: z.boolean(), key_ref: z.string().nullable() }),
   observability: z.strictObject({
     otlp_endpoint: z.string().nullable(),
@@ -147,7 +147,8 @@ export function compileToolGateway(source: YamlSource): Policy {
       ...(rule.effect.kind === 'deny' ? asEnforced(text, rule.reason) : {}),
     })),
   ]
-  const rules = toRules(source, policyId, [allowed, ...refusals])
+  const retention = text.default_retention
+  const rules = toRules(source, policyId, [allowed, ...refusals]).map((rule) => ({ ...rule, retention }))
   return { policyId, version: 1, rules, notEnforced: [...guards.notEnforced, ...unheeded(source, text)] }
 }
 
@@ -171,7 +172,6 @@ function unheeded(source: YamlSource, text: Text): string[] {
   const { enforcement, observability, privacy, side_effects: effects } = text
   const reasons = [...enforcement.deny_on, ...enforcement.escalate_on].filter((each) => !obeyedReasons.includes(each))
   const checks: readonly (readonly [boolean, string])[] = [
-    [text.default_retention !== retentionDefault, `default_retention: records are kept for ${retentionDefault}`],
     [!text.signing.enabled, 'signing.enabled: records are always signed'],
     [text.signing.key_ref !== null, 'signing.key_ref: records are signed with keys of this installation'],
     [

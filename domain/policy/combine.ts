@@ -1,6 +1,7 @@
 // decide(): pure, total, and the same for every door. Hard deny > deny > require > allow > default deny; redact and
 // limit ride along with an allow as obligations. The decision names the rules that made it. A condition that cannot be
 // evaluated never helps the caller: an allow does not match, anything else denies.
+import { retentionDays, type RetentionClass } from '../retention.ts'
 import { byName, candidates, indexRules, type RuleIndex } from './index.ts'
 import { firstMiss } from './match.ts'
 import type { LimitEffect, Question, Requirement, Rule, RuleEffect } from './rule.ts'
@@ -29,6 +30,8 @@ type Made = {
   /** Rules that decided, in the order of their names; `policy/rule` where one belongs to another policy than the first. */
   readonly ruleIds: readonly string[]
   readonly reason: string
+  /** The shortest class that a rule which decided names; absent when none does. */
+  readonly retention?: RetentionClass
   /** What the rules under observation would have made of it; absent when the same. */
   readonly observed?: { readonly kind: Verdict['kind']; readonly ruleIds: readonly string[]; readonly reason: string }
 }
@@ -100,8 +103,14 @@ function pick(findings: readonly Finding[], wanted: (finding: Finding) => boolea
   return rules.length > 1 ? rules.toSorted(byName) : rules
 }
 
-// Written out: every call makes one, and a spread costs more than the rest of the decision.
 function toDecision(policy: PolicySet, verdict: Verdict): Decision {
+  const retention = retentionOf(verdict.rules)
+  const decision = bareDecision(policy, verdict)
+  return retention === undefined ? decision : { ...decision, retention }
+}
+
+// Written out: every call makes one, and a spread costs more than the rest of the decision.
+function bareDecision(policy: PolicySet, verdict: Verdict): Decision {
   const first = verdict.rules[0]
   const policyId = first?.policyId ?? policy.policyId
   const version = first?.version ?? policy.version
@@ -112,6 +121,16 @@ function toDecision(policy: PolicySet, verdict: Verdict): Decision {
   if (kind === 'deny') return { kind, policyId, version, epoch, ruleIds, reason, hard: verdict.hard }
   if (kind === 'require') return { kind, policyId, version, epoch, ruleIds, reason, requirement: verdict.requirement }
   return { kind, policyId, version, epoch, ruleIds, reason, obligations: obligationsOf(verdict.obligations) }
+}
+
+// What one rule wants gone is gone, whatever another would keep: hashes stay in any case.
+function retentionOf(rules: readonly Rule[]): RetentionClass | undefined {
+  let shortest: RetentionClass | undefined
+  for (const { retention } of rules) {
+    if (retention === undefined) continue
+    if (shortest === undefined || retentionDays[retention] < retentionDays[shortest]) shortest = retention
+  }
+  return shortest
 }
 
 const isObligation = (effect: RuleEffect) => effect.kind === 'redact' || effect.kind === 'limit'
@@ -140,12 +159,14 @@ function obligationsOf(rules: readonly Rule[]): Obligation[] {
 
 type Limit = LimitEffect & { readonly ruleId: string }
 
+const isSameMeter = (a: Limit, b: Limit) => a.meter === b.meter && a.per === b.per && a.counter === b.counter
+
 // A per-tool limit replaces the plan's, which replaces the default; of the same rank the lower one holds, and the smallest
 // burst of any: what one rule forbids another does not give back.
 function inForce(limits: readonly Limit[], each: Limit, place: number): Limit[] {
   let burst = each.burst ?? each.amount
   for (const [index, other] of limits.entries()) {
-    if (index === place || other.meter !== each.meter || other.per !== each.per) continue
+    if (index === place || !isSameMeter(other, each)) continue
     if (other.rank !== each.rank) {
       if (rankOf[other.rank] > rankOf[each.rank]) return []
       continue

@@ -1,5 +1,6 @@
 // The one compiled form of every policy, and the facts it may read. A rule matches a call or it does not; what follows
 // is decided by `combine.ts`. Facts whose source is not connected are null and match nothing.
+import type { RetentionClass } from '../retention.ts'
 import type { Principal } from '../principal.ts'
 import type { EffectClass } from '../tool.ts'
 import type { ToolPattern } from './pattern.ts'
@@ -16,8 +17,8 @@ export const meters = ['calls-per-second', 'requests-per-minute', 'tokens-per-mi
 export type Meter = (typeof meters)[number]
 
 /**
- * What a meter counts by. Of the limits that match a call, for each meter and `per` only those of the highest rank
- * (tool > plan > default) hold, and of these the lowest amount.
+ * What a meter counts by. Of the limits that match a call, for each meter, `per` and counter only those of the highest
+ * rank (tool > plan > default) hold, and of these the lowest amount.
  */
 export type LimitEffect = {
   readonly kind: 'limit'
@@ -27,6 +28,10 @@ export type LimitEffect = {
   readonly burst?: number
   readonly per: 'tenant-tool' | 'human' | 'wallet' | 'tenant'
   readonly rank: 'tool' | 'plan' | 'default'
+  /** Name of a counter that limits share; absent, each action has one of its own. Limits of one counter go together. */
+  readonly counter?: string
+  /** What a call takes of it, in units; one when absent. No meaning for tokens. */
+  readonly weight?: number
 }
 
 export type RuleEffect =
@@ -102,6 +107,8 @@ export type Rule = {
   readonly mode: 'enforce' | 'observe'
   /** A remote decision may relax it. */
   readonly delegable: boolean
+  /** How long payloads are kept of what it decides; the default when absent. */
+  readonly retention?: RetentionClass
 }
 
 export const actions = [

@@ -11,7 +11,7 @@ import { keepPayloads } from '../../gateway/audit-payload.ts'
 import type { Pipeline } from '../../gateway/call.ts'
 import { testMasterKey } from '../support/api.ts'
 import { createEvidenceRig, type EvidenceRig, type Witness } from '../support/evidence-rig.ts'
-import { asIntruder, toolCall } from './fixture.ts'
+import { allowAll, asIntruder, openGateway, policyOf, recordsOf, ruleOf, toolCall } from './fixture.ts'
 
 let rig: EvidenceRig
 let keeping: Pipeline
@@ -160,4 +160,20 @@ test('many are dropped a page at a time', async () => {
   const { dropPayloadsPage } = createAuditActivities({ pool })
   expect(await dropPayloadsPage()).toEqual({ dropped: auditPayloadPageRows, more: true })
   expect(await dropPayloadsPage()).toEqual({ dropped: 1, more: false })
+})
+
+test('the shortest class that a rule which decides names is that of the record and its payload', async () => {
+  const person = await rig.join()
+  const kept = (id: string, retention: '30d' | '180d') => ({ ...ruleOf(id, { kind: 'allow' }), retention })
+  await using gateway = await openGateway(rig.api.database, {
+    masterKey: testMasterKey,
+    policy: policyOf(allowAll, kept('long', '180d'), kept('short', '30d')),
+  })
+  const log = { warn: (fact: unknown) => void warned.push(fact) }
+  const deps = { pool: rig.api.database.pool, seal: createSeal(testMasterKey), log }
+  await keepPayloads(gateway.pipeline, deps).run(orderOf(person, 'read'), async () => ({ value: 1, output: 'x' }))
+  await gateway.sealer.drain()
+  const [record] = await recordsOf(rig.api.database.pool, person.principal.tenant)
+  expect(record?.policy.retention).toBe('30d')
+  expect(await query('SELECT retention FROM audit_payload WHERE id = $1', [record?.id])).toEqual([{ retention: '30d' }])
 })

@@ -164,3 +164,24 @@ test('a tool has no counter of another by its name', async () => {
     expect(await call(person, over)).toMatchObject({ kind: 'done' })
   }
 })
+
+test.each(['memory', 'Postgres'])(
+  'limits of one counter count together, each call by its weight (counters in %s)',
+  async (where) => {
+    const quota = where === 'memory' ? createMemoryQuota() : createPostgresQuota(database.pool)
+    const free = { meter: 'calls-per-day', amount: 3, counter: 'free' } as const
+    const asks = limit('asks', free, { classes: ['write'] })
+    const tools = limit('tools', { ...free, weight: 0.25 }, { classes: ['read'] })
+    const { call } = await gatewayWith([asks, tools], quota)
+    const person = await createPerson(database.pool)
+    for (const left of [2, 1])
+      expect(await call(person, {}, 'write')).toMatchObject({ signs: { quotaRemaining: left } })
+    for (const left of [0, 0, 0, 0])
+      expect(await call(person)).toMatchObject({ kind: 'done', signs: { quotaRemaining: left } })
+    for (const kind of ['read', 'write'] as const)
+      expect(await call(person, {}, kind)).toMatchObject({
+        code: 'quota-exceeded',
+        details: { resetAt: expect.any(String) },
+      })
+  },
+)

@@ -105,8 +105,7 @@ const original = fileURLToPath(new URL('../../domain/', import.meta.url))
 export async function loadMutant({ file, from, to }: Mutant): Promise<Implementation> {
   const folder = mkdtempSync(join(tmpdir(), 'gatehouse-mutant-'))
   try {
-    cpSync(join(original, 'policy'), join(folder, 'policy'), { recursive: true })
-    cpSync(join(original, 'limits.ts'), join(folder, 'limits.ts'))
+    cpSync(original, folder, { recursive: true })
     const path = join(folder, 'policy', file)
     const text = readFileSync(path, 'utf8')
     if (text.split(from).length !== 2) throw new Error(`${file} does not hold the line once: ${from}`)
