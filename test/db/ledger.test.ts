@@ -63,6 +63,35 @@ test('the application may not write money past the functions', async () => {
   ).rejects.toThrow('permission denied')
 })
 
+test('amounts that are none, and ids that mean something else, move nothing', async () => {
+  const address = newAddress()
+  const wallet = await openWallet(database.pool, address)
+  await ledger.fund(address, 1_000n)
+  const none = null as unknown as bigint
+  const held = randomUUID()
+  expect(await hold(wallet, held, 100n)).toBe('ok')
+  for (const amount of [none, -1n]) {
+    await expect(hold(wallet, randomUUID(), amount)).rejects.toThrow()
+    await expect(post({ id: randomUUID(), holdId: held, amount, excess: randomUUID() })).rejects.toThrow()
+  }
+  const most = 9_223_372_036_854_775_807n
+  expect(await hold(wallet, randomUUID(), most)).toBe('insufficient')
+  const twice = randomUUID()
+  for (const [id, excess] of [
+    [held, randomUUID()],
+    [twice, twice],
+    [randomUUID(), held],
+    [randomUUID(), null as unknown as string],
+  ] as const)
+    await expect(post({ id, holdId: held, amount: 150n, excess }).then(mustBeOk)).rejects.toThrow()
+  expect([await ledger.available(address), await ledger.held(address)]).toEqual([900n, 100n])
+  expect(await ledger.faults()).toEqual([])
+})
+
+const mustBeOk = (answer: string) => {
+  if (answer !== 'ok') throw new Error(answer)
+}
+
 test('what was not held, was resolved before or asks for another amount is told apart', async () => {
   const address = newAddress()
   const wallet = await openWallet(database.pool, address)
