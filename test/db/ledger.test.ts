@@ -71,8 +71,8 @@ test('amounts that are none, and ids that mean something else, move nothing', as
   const held = randomUUID()
   expect(await hold(wallet, held, 100n)).toBe('ok')
   for (const amount of [none, -1n]) {
-    await expect(hold(wallet, randomUUID(), amount)).rejects.toThrow()
-    await expect(post({ id: randomUUID(), holdId: held, amount, excess: randomUUID() })).rejects.toThrow()
+    await expect(hold(wallet, randomUUID(), amount)).rejects.toThrow(/amount/)
+    await expect(post({ id: randomUUID(), holdId: held, amount, excess: randomUUID() })).rejects.toThrow(/amount/)
   }
   const most = 9_223_372_036_854_775_807n
   expect(await hold(wallet, randomUUID(), most)).toBe('insufficient')
@@ -83,7 +83,7 @@ test('amounts that are none, and ids that mean something else, move nothing', as
     [randomUUID(), held],
     [randomUUID(), null as unknown as string],
   ] as const)
-    await expect(post({ id, holdId: held, amount: 150n, excess }).then(mustBeOk)).rejects.toThrow()
+    await expect(post({ id, holdId: held, amount: 150n, excess }).then(mustBeOk)).rejects.toThrow(/exists|excess|null value/)
   expect([await ledger.available(address), await ledger.held(address)]).toEqual([900n, 100n])
   expect(await ledger.faults()).toEqual([])
 })
