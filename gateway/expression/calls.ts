@@ -1,7 +1,7 @@
 // Operators and functions of expressions: which there are, what they take, what comes out. What is not here is refused.
 import { celEnv, isCelError, parse, plan } from '@bufbuild/cel'
 import { policyPatternCharsMax } from '../../domain/limits.ts'
-import { bool, comparable, double, dyn, int, isNumber, nameOf, string, unite, type Type } from './types.ts'
+import { bool, comparable, double, dyn, int, isNumber, mixes, nameOf, string, unite, type Type } from './types.ts'
 import { fault, type Expr, type Walk } from './walk.ts'
 
 type CallExpr = Extract<Expr['exprKind'], { case: 'callExpr' }>['value']
@@ -45,18 +45,22 @@ function arithmetic(typed: Typed): Type {
   return isNumber(a) && (b.kind === 'dyn' || b.kind === a.kind) ? a : wrong(typed)
 }
 
-// Joined texts and lists inside a loop grow with every round.
+// Joined texts and lists inside a loop grow with every round, and a joined list that is looped over is longer than any
+// list that was counted. Only the loop's own result, which no author can name, may grow.
 function plus(typed: Typed): Type {
   const [a = dyn, b = dyn] = typed.types
   if (isNumber(a) || isNumber(b)) return arithmetic(typed)
-  const isAccumulating = a.kind === 'list' && typed.walk.scope.has('@result')
+  const left = typed.call.args[0]?.exprKind
+  const isAccumulating = left?.case === 'identExpr' && left.value.name === '@result'
   if (typed.walk.loops > 0 && !isAccumulating) return fault(typed.walk, 'joins texts or lists inside a loop')
+  if (typed.walk.isRange && !isAccumulating) return fault(typed.walk, 'loops over joined lists')
   if (a.kind === 'dyn' || b.kind === 'dyn') return dyn
   return a.kind === b.kind && (a.kind === 'string' || a.kind === 'list') ? unite(a, b) : wrong(typed)
 }
 
 function choice(typed: Typed): Type {
   const [condition = dyn, yes = dyn, no = dyn] = typed.types
+  if (mixes(yes, no)) return fault(typed.walk, `chooses between ${nameOf(yes)} and ${nameOf(no)}`)
   return condition.kind === 'bool' || condition.kind === 'dyn' ? unite(yes, no) : wrong(typed)
 }
 
