@@ -125,6 +125,7 @@ export const policyConditionNestingMax = 2 // loops in loops: three of 200 items
 export const policyConditionDepthMax = 50 // nested parts of one expression; deeper overflows a recursive walker
 export const policyListItemsMax = 1_000 // items of a list that a loop walks
 export const policyNestedListItemsMax = 200 // the same, where loops are nested
+export const policyNestedMembersMax = 2_000 // values at any depth, where loops are nested: items may be lists themselves
 export const policyPatternCharsMax = 500 // of one RE2 pattern
 
 // Life of policies.

@@ -13,8 +13,9 @@ const targetRefs = z
     z.strictObject({
       group: z.string(),
       kind: z.string(),
-      name: z.string().min(1),
-      sectionName: z.string().optional(),
+      // A name, never a pattern: a star in it would open every server. A part of a server cannot be named: read as the
+      // whole, it would open more than was written.
+      name: z.string().regex(/^[A-Za-z0-9._-]+$/, 'must be the name of one server'),
     }),
   )
   .min(1)

@@ -28,7 +28,7 @@ export function compilePolicy(name: string, text: string, compileCondition: Comp
   if (second !== undefined)
     throw new PolicyError([`${name}:${second.lineOf([])}: this form has one document in a file`])
   if (form === 'native') return compileNative(first, compileCondition)
-  return form === 'entitlements' ? compileEntitlements(first) : compileToolGateway(first)
+  return form === 'entitlements' ? compileEntitlements(first) : compileToolGateway(first, compileCondition)
 }
 
 function formsOf({ value }: YamlSource): Form[] {

@@ -57,8 +57,8 @@ export function compileEntitlements(source: YamlSource): Policy {
   }
   if (faults.length > 0) throw new PolicyError(faults)
   const all = [...rules, ...toRules(source, policyId, guards.rules)]
-  if (blocks.enforcement?.mode !== 'observe' || entitlements === 'open')
-    return { policyId, version: 1, rules: all, notEnforced }
+  if (blocks.enforcement?.mode !== 'observe') return { policyId, version: 1, rules: all, notEnforced }
+  if (entitlements === 'open') return { policyId, version: 1, rules: all.map(observed), notEnforced }
   const tenants = Object.keys(entitlements.tenants).map((tenant) => tenant.toLowerCase())
   const opened = toRules(source, policyId, [
     {
@@ -220,6 +220,9 @@ function perTool(source: YamlSource, { tenant, path, block }: PerTool, faults: s
   })
 }
 
+// Contracts 14, `x-node-id`.
+const isNode = /^[a-z0-9-]{1,80}$/i
+
 // Names that no fact of a decision has yet: their lists say nothing until it does, and are read all the same.
 function unknownSubjects({ source, faults }: Compiling, tenant: string, block: Tenant): string[] {
   const missing = {
@@ -229,9 +232,12 @@ function unknownSubjects({ source, faults }: Compiling, tenant: string, block: T
   return (Object.keys(missing) as (keyof typeof missing)[]).flatMap((kind) => {
     if (block[kind] === undefined) return []
     const path = ['entitlements', 'tenants', tenant, kind]
-    for (const [name, lists] of Object.entries(block[kind]))
+    for (const [name, lists] of Object.entries(block[kind])) {
+      if (kind === 'agent_nodes' && !isNode.test(name))
+        faults.push(faultAt(source, [...path, name], 'is no name of a node: letters, digits and hyphens, at most 80'))
       for (const list of ['allowlist', 'denylist'] as const)
         faults.push(...readPatterns(source, [...path, name, list], lists[list] ?? []).faults)
+    }
     return [faultAt(source, path, missing[kind])]
   })
 }

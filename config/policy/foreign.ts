@@ -13,6 +13,7 @@ import type {
   RuleMatch,
   Severity,
 } from '../../domain/policy/rule.ts'
+import { keysAt, nearest } from './known-keys.ts'
 import { toolPattern } from './tool-reference.ts'
 import type { ToolPattern } from '../../domain/policy/pattern.ts'
 import { PolicyError, type YamlSource } from './yaml.ts'
@@ -21,14 +22,29 @@ import { PolicyError, type YamlSource } from './yaml.ts'
 export function parseForm<S extends z.ZodType>(source: YamlSource, schema: S): z.output<S> {
   const parsed = schema.safeParse(source.value)
   if (parsed.success) return parsed.data
-  throw new PolicyError(parsed.error.issues.flatMap((issue) => faultsOf(source, issue)))
+  throw new PolicyError(parsed.error.issues.flatMap((issue) => faultsOf(source, schema, issue)))
 }
 
 // An unknown key is named with its own line, not with that of the block it stands in.
-function faultsOf(source: YamlSource, issue: z.core.$ZodIssue): string[] {
+function faultsOf(source: YamlSource, schema: z.ZodType, issue: z.core.$ZodIssue): string[] {
+  if (issue.code === 'invalid_union') {
+    // Of the forms that a block may have, the one that got furthest says what is wrong.
+    const deepest = issue.errors.toSorted((a, b) => depthOf(b) - depthOf(a))[0] ?? []
+    const inner = deepest.map((each) => ({ ...each, path: [...issue.path, ...each.path] }))
+    if (depthOf(deepest) > 0) return inner.flatMap((each) => faultsOf(source, schema, each))
+  }
   if (issue.code !== 'unrecognized_keys') return [faultAt(source, issue.path, issue.message)]
-  return issue.keys.map((key) => faultAt(source, [...issue.path, key], 'is not known'))
+  const known = keysAt(schema, issue.path)
+  return issue.keys.map((key) => {
+    const meant = nearest(key, known)
+    const hint = meant === undefined ? '' : `; ${meant} is`
+    return faultAt(source, [...issue.path, key], `is not known${hint}`)
+  })
 }
+
+// A fault at the block itself counts for something where it names a key.
+const depthOf = (issues: readonly z.core.$ZodIssue[]) =>
+  Math.max(0, ...issues.map(({ code, path }) => path.length + (code === 'unrecognized_keys' ? 1 : 0)))
 
 /** `file:line: path: message`. */
 export function faultAt(source: YamlSource, path: readonly PropertyKey[], message: string): string {

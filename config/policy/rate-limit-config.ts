@@ -53,7 +53,12 @@ const units = { SECOND: 'calls-per-second', MINUTE: 'requests-per-minute', DAY: 
 /** Limits of one resource. Throws PolicyError with every fault. */
 export function rateLimits(source: YamlSource): RuleParts[] {
   const { metadata, spec } = parseForm(source, RateLimitText)
-  const faults: string[] = []
+  const faults = spec.raw.descriptors.flatMap(({ key }, index, all) => {
+    const path = ['spec', 'raw', 'descriptors', index]
+    if (all.findIndex((each) => each.key === key) < index) return [faultAt(source, path, `${key} is used twice`)]
+    const isUsed = spec.raw.rateLimits.some(({ actions: [action] }) => action?.requestHeaders.descriptorKey === key)
+    return isUsed ? [] : [faultAt(source, path, `no limit counts by ${key}`)]
+  })
   const parts = spec.raw.rateLimits.flatMap(({ type, actions: [action] }, index): RuleParts[] => {
     const key = action?.requestHeaders.descriptorKey
     const descriptor = spec.raw.descriptors.find((each) => each.key === key)

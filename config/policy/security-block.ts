@@ -17,7 +17,14 @@ const HumanEscalation = z.strictObject({
 })
 
 export const Security = z.strictObject({
-  egress_allowlist: z.array(z.string().min(1)).optional(),
+  // A host and nothing else: an address with a scheme, a port or a path would never be met, and its host be refused.
+  egress_allowlist: z
+    .array(
+      z
+        .string()
+        .regex(/^(?:(?:\*\.)?[a-z0-9_-]+(?:\.[a-z0-9_-]+)*|\[[0-9a-f:.]+\])$/i, 'must be a host such as *.example.com'),
+    )
+    .optional(),
   fs_allowlist: z.array(z.string().startsWith('/', 'must be an absolute folder')).optional(),
   limits: z
     .strictObject({ max_payload_kb: z.number().positive().optional(), max_duration_ms: count.optional() })
@@ -29,7 +36,9 @@ export const Security = z.strictObject({
       human_escalation: HumanEscalation.optional(),
     })
     .optional(),
-  allow_versions: z.record(z.string().min(1), z.array(z.string().min(1))).optional(),
+  allow_versions: z
+    .record(z.string().regex(/^[A-Za-z0-9._*-]+$/, 'must be the name of a server'), z.array(z.string().min(1)))
+    .optional(),
 })
 type Security = z.output<typeof Security>
 
@@ -98,7 +107,7 @@ function approvalRules({ side_effects: effects }: Security, at: At): RuleParts[]
     {
       id: 'security:approve-high-risk',
       path: at('side_effects', 'approve_high_risk'),
-      match: { actions: ['tool.call'], classes: ['write'] },
+      match: { actions: ['tool.call'], classes: ['write', 'destructive'] },
       phases: ['call'],
       effect: { kind: 'require', requirement: 'approval' },
       reason: 'A write needs a person.',

@@ -1,8 +1,9 @@
 // The policy file of the tool gateway (contracts 14.4). Its reasons deny, ask for approval or are only recorded, as its
 // `enforcement` block says; blocks that nothing obeys yet are named, never dropped in silence.
 import { z } from 'zod'
-import type { Policy, Rule, RuleEffect } from '../../domain/policy/rule.ts'
+import type { CompileCondition, Policy, Rule, RuleEffect } from '../../domain/policy/rule.ts'
 import { retentionClasses } from '../../domain/retention.ts'
+import { Compliance, complianceRules } from './compliance.ts'
 import { faultAt, parseForm, policyIdOf, readPatterns, toRules, type RuleParts } from './foreign.ts'
 import { isUnpinned, Security, securityRules } from './security-block.ts'
 import { PolicyError, type YamlSource } from './yaml.ts'
@@ -44,20 +45,6 @@ const reasons = [
 ] as const
 const share = z.number().min(0).max(1)
 const severity = z.enum(['critical', 'high', 'medium', 'low'])
-const CompliancePack = z.strictObject({
-  id: z.string(),
-  name: z.string(),
-  rules: z.array(
-    z.strictObject({
-      type: z.enum(['regex', 'nl']),
-      location: z.enum(['input', 'output', 'both', 'run']),
-      severity,
-      patterns: z.array(z.string()).optional(),
-      instruction: z.string().optional(),
-    }),
-  ),
-})
-
 /** Loads unchanged; a key that is not of it is a fault with its path. */
 const ToolGatewayText = z.strictObject({
   tenant: z.string().min(1),
@@ -97,19 +84,18 @@ const ToolGatewayText = z.strictObject({
   security_level: z.enum(['gateway', 'middleware']).optional(),
   skills: z.record(z.string(), z.unknown()).optional(),
   security: Security.optional(),
-  compliance: z
-    .strictObject({ packs: z.array(CompliancePack).optional(), policies: z.array(z.unknown()).optional() })
-    .optional(),
+  compliance: Compliance.optional(),
 })
 type Text = z.output<typeof ToolGatewayText>
 
 /** Compiles one file. Throws PolicyError with every fault. */
-export function compileToolGateway(source: YamlSource): Policy {
+export function compileToolGateway(source: YamlSource, compileCondition: CompileCondition): Policy {
   const text = parseForm(source, ToolGatewayText)
   const policyId = policyIdOf(source.name)
   const listed = readPatterns(source, ['tools', 'allowlist'], text.tools.allowlist)
   const guards = securityRules(source, ['security'], text.security)
-  const faults = [...listed.faults, ...guards.faults]
+  const packs = complianceRules(source, text.compliance ?? {}, compileCondition)
+  const faults = [...listed.faults, ...guards.faults, ...packs.faults]
   if (faults.length > 0) throw new PolicyError(faults)
   const tenants = [text.tenant.toLowerCase()]
   const allowed: RuleParts = {
@@ -147,9 +133,11 @@ export function compileToolGateway(source: YamlSource): Policy {
       ...(rule.effect.kind === 'deny' ? asEnforced(text, rule.reason) : {}),
     })),
   ]
+  const scanned = packs.rules.map((rule) => ({ ...rule, match: { ...rule.match, tenants } }))
   const retention = text.default_retention
-  const rules = toRules(source, policyId, [allowed, ...refusals]).map((rule) => ({ ...rule, retention }))
-  return { policyId, version: 1, rules, notEnforced: [...guards.notEnforced, ...unheeded(source, text)] }
+  const rules = toRules(source, policyId, [allowed, ...refusals, ...scanned]).map((rule) => ({ ...rule, retention }))
+  const notEnforced = [...guards.notEnforced, ...packs.notEnforced, ...unheeded(source, text)]
+  return { policyId, version: 1, rules, notEnforced }
 }
 
 // A reason that is named nowhere is recorded, and nothing follows; one that is named twice denies.
@@ -193,10 +181,6 @@ function unheeded(source: YamlSource, text: Text): string[] {
     [enforcement.agent_guard?.enabled === true, 'enforcement.agent_guard: there is none yet'],
     [text.sec0_export.enabled, 'sec0_export: `gatehouse audit upload` delivers evidence'],
     [text.skills !== undefined, 'skills: skills are not scanned yet'],
-    [
-      (text.compliance?.packs?.length ?? 0) + (text.compliance?.policies?.length ?? 0) > 0,
-      'compliance: there are no packs yet',
-    ],
   ]
   return checks.flatMap(([isUnheeded, sentence]) => {
     const [path = '', ...why] = sentence.split(': ')

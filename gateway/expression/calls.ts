@@ -1,7 +1,7 @@
 // Operators and functions of expressions: which there are, what they take, what comes out. What is not here is refused.
 import { celEnv, isCelError, parse, plan } from '@bufbuild/cel'
-import { policyPatternCharsMax } from '../../domain/limits.ts'
-import { bool, comparable, double, dyn, int, isNumber, nameOf, string, unite, type Type } from './types.ts'
+import { policyConditionNestingMax, policyPatternCharsMax } from '../../domain/limits.ts'
+import { bool, comparable, double, dyn, int, isNumber, mixes, nameOf, string, unite, type Type } from './types.ts'
 import { fault, type Expr, type Walk } from './walk.ts'
 
 type CallExpr = Extract<Expr['exprKind'], { case: 'callExpr' }>['value']
@@ -26,8 +26,27 @@ const logic = (typed: Typed): Type =>
 const texts = (typed: Typed): Type =>
   typed.types.every(({ kind }) => kind === 'string' || kind === 'dyn') ? bool : wrong(typed)
 
+const lists = 'searches or compares a whole list inside loops, which is a loop more'
+
+// Whether an operand may be a list that is the same in every round: as long as any, so that to look through it is a loop.
+function isWhole(expr: Expr | undefined, type: Type, { scope, loops }: Walk): boolean {
+  if (loops < policyConditionNestingMax || !['list', 'map', 'dyn'].includes(type.kind)) return false
+  if (expr?.exprKind.case === 'listExpr') return false
+  const root = rootOf(expr)
+  return root === undefined || !scope.has(root)
+}
+
+function rootOf(expr: Expr | undefined): string | undefined {
+  const kind = expr?.exprKind
+  if (kind?.case === 'identExpr') return kind.value.name
+  if (kind?.case === 'selectExpr') return rootOf(kind.value.operand)
+  return kind?.case === 'callExpr' && kind.value.function === '_[_]' ? rootOf(kind.value.args[0]) : undefined
+}
+
 function equality(typed: Typed): Type {
   const [a = dyn, b = dyn] = typed.types
+  const [left, right] = typed.call.args
+  if (isWhole(left, a, typed.walk) && isWhole(right, b, typed.walk)) return fault(typed.walk, lists)
   return comparable(a, b) ? bool : wrong(typed)
 }
 
@@ -45,23 +64,28 @@ function arithmetic(typed: Typed): Type {
   return isNumber(a) && (b.kind === 'dyn' || b.kind === a.kind) ? a : wrong(typed)
 }
 
-// Joined texts and lists inside a loop grow with every round.
+// Joined texts and lists inside a loop grow with every round, and a joined list that is looped over is longer than any
+// list that was counted. Only the loop's own result, which no author can name, may grow.
 function plus(typed: Typed): Type {
   const [a = dyn, b = dyn] = typed.types
   if (isNumber(a) || isNumber(b)) return arithmetic(typed)
-  const isAccumulating = a.kind === 'list' && typed.walk.scope.has('@result')
+  const left = typed.call.args[0]?.exprKind
+  const isAccumulating = left?.case === 'identExpr' && left.value.name === '@result'
   if (typed.walk.loops > 0 && !isAccumulating) return fault(typed.walk, 'joins texts or lists inside a loop')
+  if (typed.walk.isRange && !isAccumulating) return fault(typed.walk, 'loops over joined lists')
   if (a.kind === 'dyn' || b.kind === 'dyn') return dyn
   return a.kind === b.kind && (a.kind === 'string' || a.kind === 'list') ? unite(a, b) : wrong(typed)
 }
 
 function choice(typed: Typed): Type {
   const [condition = dyn, yes = dyn, no = dyn] = typed.types
+  if (mixes(yes, no)) return fault(typed.walk, `chooses between ${nameOf(yes)} and ${nameOf(no)}`)
   return condition.kind === 'bool' || condition.kind === 'dyn' ? unite(yes, no) : wrong(typed)
 }
 
 function membership(typed: Typed): Type {
   const [item = dyn, whole = dyn] = typed.types
+  if (isWhole(typed.call.args[1], whole, typed.walk)) return fault(typed.walk, lists)
   if (whole.kind === 'dyn') return bool
   if (whole.kind === 'map') return comparable(item, string) ? bool : wrong(typed)
   return whole.kind === 'list' && comparable(item, whole.items) ? bool : wrong(typed)

@@ -5,7 +5,20 @@ import type { Phase } from '../../domain/policy/rule.ts'
 import { typeOfCall } from './calls.ts'
 import { facts, narrowed } from './facts.ts'
 import { pathOf } from './implied.ts'
-import { bool, comparable, double, dyn, int, listOf, nameOf, nothing, string, unite, type Type } from './types.ts'
+import {
+  bool,
+  comparable,
+  double,
+  dyn,
+  int,
+  listOf,
+  mixes,
+  nameOf,
+  nothing,
+  string,
+  unite,
+  type Type,
+} from './types.ts'
 import { fault, type Expr, type Walk } from './walk.ts'
 
 export type Checked = {
@@ -17,7 +30,7 @@ export type Checked = {
 /** Checks a whole condition, which must come out true or false. */
 export function checkExpression(expr: Expr, phases: readonly Phase[]): Checked {
   const notes = { faults: new Set<string>(), nodes: 0, nesting: 0 }
-  const type = typeOf(expr, { phases, scope: new Map(), loops: 0, depth: 0, notes })
+  const type = typeOf(expr, { phases, scope: new Map(), loops: 0, isRange: false, depth: 0, notes })
   if (type.kind !== 'bool' && type.kind !== 'dyn')
     notes.faults.add(`comes out as ${nameOf(type)}, not as true or false`)
   return { faults: [...notes.faults], nesting: notes.nesting }
@@ -48,7 +61,10 @@ function typeOf(expr: Expr | undefined, outer: Walk): Type {
         walk,
       )
     case 'listExpr':
-      return listOf(oneOf(kind.value.elements.map((each) => typeOf(each, walk))))
+      return typeOfList(
+        kind.value.elements.map((each) => typeOf(each, walk)),
+        walk,
+      )
     case 'structExpr':
       return fault(walk, 'builds a map or a message, which a condition has no use for')
     case 'comprehensionExpr':
@@ -58,6 +74,12 @@ function typeOf(expr: Expr | undefined, outer: Walk): Type {
   }
 }
 
+function typeOfList(types: readonly Type[], walk: Walk): Type {
+  const items = oneOf(types)
+  const other = types.find((type) => types.some((each) => mixes(each, type)))
+  return listOf(other === undefined ? items : fault(walk, `lists ${types.map(nameOf).join(' and ')} together`))
+}
+
 type Kind<C> = Extract<Expr['exprKind'], { case: C }>
 
 function typeOfConstant({ constantKind }: Kind<'constExpr'>['value'], walk: Walk): Type {
@@ -65,7 +87,6 @@ function typeOfConstant({ constantKind }: Kind<'constExpr'>['value'], walk: Walk
     case 'boolValue':
       return bool
     case 'int64Value':
-    case 'uint64Value':
       return int
     case 'doubleValue':
       return double
@@ -111,7 +132,7 @@ function typeOfField(owner: Type, field: string, walk: Walk): Type {
 
 // exists, all, exists_one, filter and map all arrive as this one form.
 function typeOfLoop(loop: Kind<'comprehensionExpr'>['value'], walk: Walk): Type {
-  const range = typeOf(loop.iterRange, walk)
+  const range = typeOf(loop.iterRange, { ...walk, isRange: true })
   const loops = walk.loops + 1
   walk.notes.nesting = Math.max(walk.notes.nesting, loops)
   if (loops > policyConditionNestingMax) {
@@ -121,7 +142,7 @@ function typeOfLoop(loop: Kind<'comprehensionExpr'>['value'], walk: Walk): Type 
   const item = range.kind === 'list' ? range.items : range.kind === 'map' ? string : dyn
   const result = typeOf(loop.accuInit, walk)
   const scope = new Map(walk.scope).set(loop.iterVar, item).set(loop.accuVar, result)
-  const inside = { ...walk, scope, loops }
+  const inside = { ...walk, scope, loops, isRange: false }
   const step = typeOf(loop.loopStep, inside)
   typeOf(loop.loopCondition, inside)
   if (!comparable(result, step)) fault(walk, `a loop needs true or false, not ${nameOf(step)}`)

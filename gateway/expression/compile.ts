@@ -2,7 +2,12 @@
 // the CEL engine. An answer counts only when it is exactly true or false; everything else is an error, which never helps
 // the caller.
 import { celEnv, CelScalar, parse, plan } from '@bufbuild/cel'
-import { policyConditionCharsMax, policyListItemsMax, policyNestedListItemsMax } from '../../domain/limits.ts'
+import {
+  policyConditionCharsMax,
+  policyListItemsMax,
+  policyNestedListItemsMax,
+  policyNestedMembersMax,
+} from '../../domain/limits.ts'
 import type { CompileCondition, Question } from '../../domain/policy/rule.ts'
 import { checkExpression } from './check.ts'
 import { bind, facts } from './facts.ts'
@@ -40,8 +45,8 @@ function evaluator(expr: Expr, nesting: number): (question: Question) => boolean
   const itemsMax = listMax(nesting)
   return (question) => {
     try {
-      const { values, longest } = bind(question)
-      if (longest > itemsMax) return 'error'
+      const { values, longest, members } = bind(question)
+      if (longest > itemsMax || (nesting > 1 && members > policyNestedMembersMax)) return 'error'
       const result = evaluate(values)
       return typeof result === 'boolean' ? result : 'error'
     } catch {

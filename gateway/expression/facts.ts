@@ -53,6 +53,8 @@ export type Bound = {
   readonly values: Readonly<Record<string, unknown>>
   /** Length of the longest list or map below arguments and claims. */
   readonly longest: number
+  /** Values at any depth of both. */
+  readonly members: number
 }
 
 const known = new WeakMap<Question, Bound>()
@@ -68,7 +70,7 @@ export function bind(question: Question): Bound {
 
 function bindNew(question: Question): Bound {
   const { action, resource, facts: given, principal: who } = question
-  const sizes = { longest: 0 }
+  const sizes = { longest: 0, members: 0 }
   const args = plain(given.arguments ?? null, sizes)
   const claims = plain(given.claims ?? null, sizes)
   const { destination, budget, attestation } = given
@@ -95,7 +97,7 @@ function bindNew(question: Question): Bound {
     budget: budget ?? null,
     mcp: { tool: { name: named.name, arguments: args } },
   }
-  return { values, longest: sizes.longest }
+  return { values, longest: sizes.longest, members: sizes.members }
 }
 
 function principalOf({ principal: who }: Question): Record<string, unknown> {
@@ -136,7 +138,8 @@ function toolOf({ resource, facts: given }: Question) {
   }
 }
 
-function plain(value: unknown, sizes: { longest: number }): unknown {
+function plain(value: unknown, sizes: { longest: number; members: number }): unknown {
+  sizes.members += 1
   if (typeof value === 'number') {
     if (Number.isSafeInteger(value)) return BigInt(value)
     if (Number.isFinite(value) && !Number.isInteger(value)) return value

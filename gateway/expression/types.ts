@@ -29,10 +29,20 @@ export function comparable(a: Type, b: Type): boolean {
   return a.kind === b.kind && a.kind !== 'object'
 }
 
+/** Whether two types have no type in common that can be known at load. Any value may be null instead. */
+export function mixes(a: Type, b: Type): boolean {
+  if (a.kind === 'dyn' || b.kind === 'dyn' || a.kind === 'null' || b.kind === 'null') return false
+  if (a.kind === 'list' && b.kind === 'list') return mixes(a.items, b.items)
+  if (a.kind === 'map' && b.kind === 'map') return mixes(a.values, b.values)
+  if (a.kind === 'object' && b.kind === 'object') return a.name !== b.name
+  return a.kind !== b.kind
+}
+
 /** The one type of two, `dyn` where they differ. */
 export function unite(a: Type, b: Type): Type {
   if (a.kind === 'list' && b.kind === 'list') return listOf(unite(a.items, b.items))
-  return a.kind === b.kind ? a : dyn
+  if (a.kind === 'null') return b
+  return b.kind === 'null' || (a.kind === b.kind && !mixes(a, b)) ? a : dyn
 }
 
 export function nameOf(type: Type): string {

@@ -10,6 +10,8 @@ export type Walk = {
   /** Variables of loops. */
   readonly scope: ReadonlyMap<string, Type>
   readonly loops: number
+  /** What is looped over, as opposed to what is done with its items. */
+  readonly isRange: boolean
   readonly depth: number
   readonly notes: { readonly faults: Set<string>; nodes: number; nesting: number }
 }

@@ -6,6 +6,8 @@ import { load, textOf } from '../support/policy-forms.ts'
 const entitled = (block: string) => `entitlements:\n  plans:\n    free: { calls_per_day: 10 }\n${block}`
 const resource = textOf('notes-agentgateway.yaml')
 const gateway = textOf('gateway-policy.yaml')
+const pack = (pattern: string) =>
+  `compliance:\n  packs:\n    - id: pii\n      name: People\n      rules: [{ type: regex, location: input, severity: high, patterns: ['${pattern}'] }]\n`
 const native = textOf('notes-native.yaml')
 test.each<[string, string, string | RegExp]>([
   ['no policy at all', '# nothing\n', 'x.yaml:1: is no form of policy that is known'],
@@ -102,6 +104,57 @@ test.each<[string, string, string | RegExp]>([
       'unit: DAY, requestsPerUnit: 5000',
     ),
     /tokens are counted per MINUTE/,
+  ],
+  [
+    'a key that is nearly one',
+    gateway.replace('max_payload_kb', 'maxPayloadKB'),
+    /x\.yaml:25: security\.limits\.maxPayloadKB: is not known; max_payload_kb is$/,
+  ],
+  ['a key like none', gateway.replace('max_payload_kb', 'zebra'), /x\.yaml:25: security\.limits\.zebra: is not known$/],
+  [
+    'a key of a tenant that is nearly one',
+    entitled("  tenants:\n    acme:\n      denylists: ['notes/get_it']\n"),
+    'x.yaml:6: entitlements.tenants.acme.denylists: is not known; denylist is',
+  ],
+  [
+    'a target by a pattern',
+    resource.replace('AgentgatewayBackend, name: notes', "AgentgatewayBackend, name: '*'"),
+    /x\.yaml:7: spec\.targetRefs\.0\.name: must be the name of one server/,
+  ],
+  [
+    'a target that is a part of a server',
+    resource.replace('AgentgatewayBackend, name: notes', 'AgentgatewayBackend, name: notes, sectionName: drafts'),
+    /x\.yaml:7: spec\.targetRefs\.0\.sectionName: is not known$/,
+  ],
+  [
+    'a descriptor that nothing counts by',
+    textOf('scopes-agentgateway.yaml').replace('descriptorKey: person-tokens', 'descriptorKey: person-requests'),
+    /spec\.raw\.descriptors\.1: no limit counts by person-tokens/,
+  ],
+  [
+    'a descriptor that is there twice',
+    textOf('scopes-agentgateway.yaml').replace('key: person-tokens', 'key: person-requests'),
+    /spec\.raw\.descriptors\.1: person-requests is used twice/,
+  ],
+  [
+    'an egress list that names an address',
+    gateway.replace('[api.example.com,', '[https://api.example.com,'),
+    /x\.yaml:24: security\.egress_allowlist\.0: must be a host/,
+  ],
+  [
+    'versions of what is no server',
+    `${gateway}  allow_versions: { 'mcp://notes': ['2.*'] }\n`,
+    /security\.allow_versions.*must be the name of a server|allow_versions\.mcp/,
+  ],
+  [
+    'a pack with a pattern that RE2 does not take',
+    `${gateway}${pack('(?=a)b')}`,
+    /x\.yaml:30: compliance\.packs\.0\.rules\.0\.patterns\.0: .*RE2 does not take/,
+  ],
+  [
+    'a pack that looks for nothing',
+    `${gateway}${pack('x').replace("patterns: ['x']", 'patterns: []')}`,
+    /compliance\.packs\.0\.rules\.0: a regex rule needs patterns/,
   ],
   ['a name that is used twice', `${resource}---\n${resource}`, /notes is used twice/],
 ])('%s is refused, with file, line and path', (_name, text, fault) => {

@@ -83,7 +83,9 @@ test('amounts that are none, and ids that mean something else, move nothing', as
     [randomUUID(), held],
     [randomUUID(), null as unknown as string],
   ] as const)
-    await expect(post({ id, holdId: held, amount: 150n, excess }).then(mustBeOk)).rejects.toThrow(/exists|excess|null value/)
+    await expect(post({ id, holdId: held, amount: 150n, excess }).then(mustBeOk)).rejects.toThrow(
+      /exists|excess|null value/,
+    )
   expect([await ledger.available(address), await ledger.held(address)]).toEqual([900n, 100n])
   expect(await ledger.faults()).toEqual([])
 })
