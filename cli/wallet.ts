@@ -67,13 +67,15 @@ async function transactions(deps: CliDeps, args: readonly string[]): Promise<num
     printJson(deps, page)
     return exitCodes.ok
   }
+  // Servers that say no balance beside each entry leave no empty column.
+  const hasBalance = page.transactions.some((row) => typeof row.balance === 'string')
   printTable(deps, {
-    headings: ['time (UTC)', 'type', 'amount', 'balance', 'agent'],
+    headings: ['time (UTC)', 'type', 'amount', ...(hasBalance ? ['balance'] : []), 'agent'],
     rows: page.transactions.map((row) => [
       timeOf(row.createdAt ?? row.timestamp),
       row.type,
       formatMicros(row.amount),
-      typeof row.balance === 'string' ? formatMicros(row.balance) : '',
+      ...(hasBalance ? [typeof row.balance === 'string' ? formatMicros(row.balance) : ''] : []),
       row.agentId ?? '',
     ]),
     empty: 'Nothing was spent or paid in yet.',

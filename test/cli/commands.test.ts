@@ -151,6 +151,9 @@ test('the balance and the bill are in dollars for people, in micro-dollars for p
     ].join('\n'),
   )
   expect(api.asked.at(-1)?.query.toString()).toBe('limit=2')
+  const bare = rows.map(({ balance: _balance, ...row }) => row)
+  api.on('GET /wallet/transactions', json({ transactions: bare, total: 2, hasMore: false }))
+  expect((await desk.run(['wallet', 'transactions'])).out).toMatch(/^time \(UTC\) +type +amount +agent\n/)
 })
 
 test('the faucet tells the new balance', async () => {
