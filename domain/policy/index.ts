@@ -129,7 +129,7 @@ function keysOfRule({ match, when }: Rule): string[] | null {
     partsOfTools(match) ??
     startsOf(match.resources) ??
     prefixed('wallet', match.wallets) ??
-    prefixed('subject', match.subjects) ??
+    prefixed('subject', lower(match.subjects)) ??
     prefixed('tenant', match.tenants) ??
     prefixed('agent', lower(match.agents)) ??
     prefixed('role', lower(match.roles)) ??
@@ -194,7 +194,7 @@ function keysOfResource(resource: Question['resource']): string[] {
 function keysOfPrincipal(principal: Principal): string[] {
   return [
     `wallet:${principal.wallet}`,
-    `subject:${principal.subject.id}`,
+    `subject:${principal.subject.id.toLowerCase()}`,
     `tenant:${principal.tenant}`,
     ...principal.actorChain.map(({ id }) => `agent:${id.toLowerCase()}`),
     ...principal.roles.map((role) => `role:${role.toLowerCase()}`),

@@ -26,7 +26,7 @@ const tests: Readonly<Record<keyof RuleMatch, Test>> = {
       match.agents,
       principal.actorChain.map((actor) => actor.id),
     ),
-  subjects: (match, { principal }) => match.subjects?.includes(principal.subject.id) ?? true,
+  subjects: (match, { principal }) => match.subjects === undefined || someOf(match.subjects, [principal.subject.id]),
   wallets: (match, { principal }) => match.wallets?.includes(principal.wallet) ?? true,
   tenants: (match, { principal }) => match.tenants?.includes(principal.tenant) ?? true,
   roles: (match, { principal }) => match.roles === undefined || someOf(match.roles, principal.roles),

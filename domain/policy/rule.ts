@@ -55,7 +55,7 @@ export type RuleMatch = {
   readonly actors?: 'some' | 'none'
   /** Ids of agents or workloads, one of which is in the actor chain. */
   readonly agents?: readonly string[]
-  /** Ids of subjects. */
+  /** Ids of subjects. Case does not count (contracts 14.2): an address is one, however it is spelled. */
   readonly subjects?: readonly string[]
   readonly wallets?: readonly string[]
   readonly tenants?: readonly string[]

@@ -142,3 +142,14 @@ test('patterns of a compliance pack are looked for in all that goes into a tool,
     'compliance.packs.0.rules.3.location',
   ])
 })
+
+test('a user id is meant however it is spelled: an address of mixed case misses nobody', () => {
+  const address = '0x00000000000000000000000000000000000000aa'
+  const text = `entitlements:
+  tenants:
+    acme: { allowlist: ["mcp://notes/*"], user_ids: { "${address.replace('aa', 'AA')}": { denylist: [mcp://notes/get_secret] } } }
+`
+  const set = setOf(load('gateway.yaml', text))
+  expect(ask(set, { tenant: 'acme', tool: 'notes/get_note' }).kind).toBe('allow')
+  expect(ask(set, { tenant: 'acme', tool: 'notes/get_secret' }).kind).toBe('deny')
+})

@@ -36,7 +36,7 @@ const conditions = {
   classes: some(...effectClasses),
   actors: fc.constantFrom('some' as const, 'none' as const),
   agents: some('a', 'B'),
-  subjects: some(mine, theirs),
+  subjects: some(mine.toUpperCase(), theirs),
   wallets: some(mine, theirs),
   tenants: some('t1', 't2'),
   roles: some('Owner', 'operator'),

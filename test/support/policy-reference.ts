@@ -121,7 +121,7 @@ function isAbout({ phases, match }: Rule, { principal, action, resource, facts }
     !match.classes || match.classes.includes(resource.effectClass),
     !match.actors || (match.actors === 'none' ? chain.length === 0 : chain.length > 0),
     !match.agents || meets(match.agents, chain),
-    !match.subjects || match.subjects.includes(principal.subject.id),
+    !match.subjects || meets(match.subjects, [principal.subject.id]),
     !match.wallets || match.wallets.includes(principal.wallet),
     !match.tenants || match.tenants.includes(principal.tenant),
     !match.roles || meets(match.roles, principal.roles),
