@@ -1,9 +1,9 @@
 // `npm test`: every check and every suite, in order, to the end. A check counts as one; suites count by their runner's
 // report. The last line is the sum; anything failed, or a suite that ran nothing, fails the run.
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 type Count = { passed: number; failed: number }
@@ -28,30 +28,41 @@ type Suite = {
   readonly name: string
   /** What it takes and leaves out, as its runner is told. */
   readonly filters: readonly string[]
-  /** Files at once. Where seconds are asserted, one: the machine has two cores, and what runs beside would count. */
+  /** Files at once. Where short times are asserted, one: the machine has two cores, and what runs beside would count. */
   readonly workers: 1 | 2
+  /** Whether each file gets a process of its own, because the libraries beneath keep state of one process. */
+  readonly isolate: boolean
 }
 
-const timed = ['gateway', 'clients', 'workers']
+// They assert times that a busy neighbour would stretch.
+const timed = [
+  'clients/tools',
+  ...['audit', 'audit-kill', 'audit-redact', 'epochs', 'expression', 'policies', 'policy-reload', 'quota'].map(
+    (name) => `gateway/${name}`,
+  ),
+].map((name) => `test/${name}.test.ts`)
 
 // Suites with a Temporal server come last: a cold build of it runs beside the others.
 const suites: readonly Suite[] = [
   {
     name: 'rooms',
-    filters: ['--exclude', `test/{workflows,e2e,contracts,${timed.join()}}/**`],
+    filters: ['test/{workflows,e2e,contracts}/**', ...timed].flatMap((left) => ['--exclude', left]),
     workers: 2,
+    isolate: false,
   },
-  { name: 'rooms by the clock', filters: timed.map((room) => `test/${room}/`), workers: 1 },
-  { name: 'durable', filters: ['test/workflows/'], workers: 2 },
+  { name: 'rooms by the clock', filters: timed, workers: 1, isolate: false },
+  { name: 'durable', filters: ['test/workflows/'], workers: 2, isolate: true },
   {
     name: 'whole installations',
     filters: ['test/contracts/', 'test/e2e/crash-turn'],
     workers: 2,
+    isolate: true,
   },
   {
     name: 'whole installations by the clock',
     filters: ['test/e2e/', '--exclude', 'test/e2e/crash-turn.test.ts'],
     workers: 1,
+    isolate: true,
   },
 ]
 
@@ -77,31 +88,59 @@ async function check(name: string, command: readonly string[]): Promise<Count> {
   return code === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }
 }
 
-async function suite({ name, filters, workers }: Suite): Promise<Count> {
+async function suite({ name, filters, workers, isolate }: Suite): Promise<Count> {
   process.stdout.write(`\n== ${name}\n`)
   const file = join(reports, `${name.replaceAll(' ', '-')}.json`)
   const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${file}`]
   const together = workers === 1 ? [] : ['--fileParallelism', `--maxWorkers=${workers}`]
-  const { code } = await run([bin('vitest'), 'run', ...reporters, ...together, ...filters])
+  const alone = isolate ? [] : ['--no-isolate']
+  const { code } = await run([bin('vitest'), 'run', ...reporters, ...together, ...alone, ...filters])
   const report = readReport(file)
   // A runner that failed outside a test, or ran none, is a failure of its own.
   const extra = report.failed === 0 && (code !== 0 || report.passed === 0) ? 1 : 0
   return { passed: report.passed, failed: report.failed + extra }
 }
 
+const ran: string[] = []
+
 function readReport(file: string): Count {
   try {
-    const { numPassedTests, numFailedTests, numPendingTests } = JSON.parse(readFileSync(file, 'utf8'))
+    const report = JSON.parse(readFileSync(file, 'utf8'))
+    for (const { name } of report.testResults) ran.push(relative(root, name))
+    const { numPassedTests, numFailedTests, numPendingTests } = report
     return { passed: Number(numPassedTests), failed: Number(numFailedTests) + Number(numPendingTests) }
   } catch {
     return { passed: 0, failed: 1 }
   }
 }
 
+// A file that no group takes would be forgotten in silence, one that two take would count twice.
+function everyFileOnce(): Count {
+  const files = readdirSync(join(root, 'test'), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.test.ts'))
+    .map((name) => join('test', name))
+  const wrong = files.filter((file) => ran.filter((each) => each === file).length !== 1)
+  process.stdout.write(`\n${wrong.length === 0 ? 'ok  ' : 'FAIL'} every file once\n${wrong.join('\n')}`)
+  return wrong.length === 0 ? { passed: 1, failed: 0 } : { passed: 0, failed: 1 }
+}
+
+// Two lanes: lint takes as long as the others together.
+async function checkAll(): Promise<Count[]> {
+  const lanes = [checks.filter(([name]) => name === 'lint'), checks.filter(([name]) => name !== 'lint')]
+  const counts = await Promise.all(
+    lanes.map(async (lane) => {
+      const own: Count[] = []
+      for (const [name, command] of lane) own.push(await check(name, command))
+      return own
+    }),
+  )
+  return counts.flat()
+}
+
 const startedAt = performance.now()
 const counts: Count[] = []
 const temporal = run([process.execPath, '--import', 'tsx', 'scripts/find-temporal.ts'], true)
-for (const [name, command] of checks) counts.push(await check(name, command))
+counts.push(...(await checkAll()))
 for (const each of suites) {
   if (each.name === 'durable') {
     const found = await temporal
@@ -111,6 +150,7 @@ for (const each of suites) {
   }
   counts.push(await suite(each))
 }
+counts.push(everyFileOnce())
 rmSync(reports, { recursive: true, force: true })
 const sum = counts.reduce((all, count) => ({ passed: all.passed + count.passed, failed: all.failed + count.failed }))
 process.exitCode = sum.failed === 0 ? 0 : 1

@@ -64,7 +64,7 @@ export function createTracing(options: TracingOptions): Tracing {
   trace.setGlobalTracerProvider(provider)
   context.setGlobalContextManager(new AsyncLocalStorageContextManager().enable())
   propagation.setGlobalPropagator(new W3CTraceContextPropagator())
-  const tracer = trace.getTracer('gatehouse')
+  const tracer = provider.getTracer('gatehouse') // its own, also where another was installed first
   return {
     resource,
     spanProcessor: spanProcessor ?? new NoopSpanProcessor(),
