@@ -1,5 +1,5 @@
 // Wallet addresses as people write them: lower case, upper case, or with the checksum of EIP-55, which must then be right.
-import { getAddress } from 'viem'
+import { getAddress } from 'viem/utils'
 import { GatewayError } from '../domain/errors.ts'
 
 const shape = /^0x[0-9a-fA-F]{40}$/

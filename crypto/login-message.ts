@@ -1,6 +1,6 @@
 // The texts a wallet signs. The server renders them whole (EIP-4361 form when the address is known) and verifies its
 // own bytes; nobody parses them.
-import { getAddress } from 'viem'
+import { getAddress } from 'viem/utils'
 
 export type LoginFacts = {
   /** Host of the public URL, from configuration, never from a header. */

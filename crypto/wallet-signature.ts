@@ -1,5 +1,6 @@
 // Who signed a message with a wallet (EIP-191 personal_sign). Strict: 65 bytes, low s, recovery id 0, 1, 27 or 28.
-import { recoverMessageAddress, type Hex } from 'viem'
+import type { Hex } from 'viem'
+import { recoverMessageAddress } from 'viem/utils'
 import { GatewayError } from '../domain/errors.ts'
 
 // Half of the order of secp256k1: a signature with a greater s has a twin, and text with twins is no identity.

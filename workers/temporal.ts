@@ -13,6 +13,7 @@ import {
 import { createPayloadCodec } from '../crypto/payload-codec.ts'
 import type { Seal } from '../crypto/seal.ts'
 import type { Tracing } from '../telemetry/tracing.ts'
+import { cachedBundle } from './bundle-cache.ts'
 
 const ending = import.meta.url.endsWith('.ts') ? '.ts' : '.js'
 const workflowPath = (name: string) => fileURLToPath(new URL(`../workflows/${name}${ending}`, import.meta.url))
@@ -48,7 +49,9 @@ export function bundleWorkflows(plugins: SimplePlugin[]): Promise<WorkflowBundle
   })
 }
 
-/** The bundle of a build, else one made now from the sources. */
+/** The bundle of a build, else the one of these sources. */
 export async function workflowBundle(plugins: SimplePlugin[]): Promise<WorkflowBundleOption> {
-  return ending === '.js' && existsSync(bundlePath) ? { codePath: bundlePath } : bundleWorkflows(plugins)
+  if (ending === '.js' && existsSync(bundlePath)) return { codePath: bundlePath }
+  const root = fileURLToPath(new URL('..', import.meta.url))
+  return cachedBundle({ root, make: () => bundleWorkflows(plugins) })
 }

@@ -23,7 +23,7 @@ const rules: readonly (readonly [RegExp, readonly Touched[]])[] = [
   [/^workers\/(?:local\/|start\.|dev\.|prepare\.|migrate\.)/, ['supervisor']],
   [/^workers\/(?:doctor|status|reset|cli|audit-verify|ledger|bundle)\./, []],
   [/^workers\/api(?:-server)?\./, ['api']],
-  [/^workers\/(?:durable|durable-worker|activities|temporal|temporal-settings)\./, ['durable']],
+  [/^workers\/(?:durable|durable-worker|activities|bundle-cache|temporal|temporal-settings)\./, ['durable']],
   [/^workers\/process\./, ['api', 'durable', 'model', 'tools']],
   [/^workers\//, ['api', 'durable']],
 ]
