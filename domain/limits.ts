@@ -234,3 +234,7 @@ export const idempotencyLeaseSeconds = 60 // a request ends within 30 s; after t
 export const idempotentKeysPerOwnerMax = 1_000 // kept at a time: what one wallet may make us store
 export const idempotentReplyBytesMax = 250_000 // no reply of a mutating route comes near it
 export const idempotentSweepRows = 1_000
+
+// Secrets that are looked for in all that upstreams say
+export const redactedCharsMin = 8 // a shorter one would take ordinary words out
+export const redactedSecretsMax = 1_000 // each makes some ten forms of an automaton

@@ -1,8 +1,11 @@
 // The activities of the durable worker with what they need.
 import { join } from 'node:path'
 import { createModelUpstream, platformCredential } from '../clients/models.ts'
+import { redactedModel, redactedTools } from '../clients/redacted.ts'
 import { createToolUpstreams, type ToolUpstreams } from '../clients/tools.ts'
 import type { Config } from '../config/load.ts'
+import { knownSecrets } from '../config/secrets.ts'
+import { createRedactor } from '../domain/redaction.ts'
 import { createAuditActivities } from '../activities/audit.ts'
 import { createLedgerActivities } from '../activities/ledger.ts'
 import { createModelActivities } from '../activities/model.ts'
@@ -31,19 +34,17 @@ export async function wireActivities({ services, config, log, crashPoint }: Opti
   const catalogue = await readToolCatalogue(config.toolsUrl)
   const environment = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LANG: 'C.UTF-8', TZ: 'UTC' }
   const guard = { command: process.execPath, args: [join(root, 'workers', 'local', 'stdio-guard.mjs')] }
-  const tools = createToolUpstreams({
-    servers: catalogue.servers,
-    environment,
-    guard,
-    log: log.child({ room: 'tools' }),
-  })
+  const redactor = createRedactor(knownSecrets(config))
+  const servers = { servers: catalogue.servers, environment, guard, log: log.child({ room: 'tools' }) }
+  const tools = redactedTools(createToolUpstreams(servers), redactor)
   const key = config.secrets.anthropicApiKey?.reveal() ?? 'scripted' // the scripted model wants one, and believes any
+  const model = createModelUpstream({ baseUrl: config.model.baseUrl, credential: platformCredential(key) })
   const deps: ActivityDeps = {
     pool: services.pool,
     pipeline: services.pipeline,
     members: services.members,
     bus: services.bus,
-    model: createModelUpstream({ baseUrl: config.model.baseUrl, credential: platformCredential(key) }),
+    model: redactedModel(model, redactor),
     tools,
     offer: createToolOffer({ tools, classes: catalogue.classes, policy: services.policy, log }),
     agents: await readAgents(),

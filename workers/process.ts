@@ -1,7 +1,9 @@
 // The frame of every child process: configuration, a signal that ends it, and a word to the parent when it is ready. A
 // child whose parent vanished ends by itself.
 import { ConfigError, loadConfig, type Config } from '../config/load.ts'
+import { knownSecrets } from '../config/secrets.ts'
 import { toError } from '../domain/errors.ts'
+import { createRedactor } from '../domain/redaction.ts'
 import { createLogger, type Logger } from '../telemetry/log.ts'
 
 export type ProcessContext = {
@@ -25,7 +27,8 @@ export async function runProcess(name: string, start: (context: ProcessContext) 
   let log: Logger | undefined
   try {
     const config = loadConfig(process.env)
-    log = createLogger({ level: config.telemetry.logLevel, name })
+    const redactor = createRedactor(knownSecrets(config))
+    log = createLogger({ level: config.telemetry.logLevel, name, redactor })
     process.on('unhandledRejection', (reason) => log?.error({ err: toError(reason) }, 'unhandled rejection'))
     await start({
       config,

@@ -32,16 +32,21 @@ export async function contend(
   }
   await steer(model, { hold: true, usage })
   const before = await requestsSeen(model)
-  let refused = 0
+  const statuses: number[] = []
+  const count = (status: number) => statuses.filter((each) => each === status).length
   const chats = sessions.map(async (sessionId, index) => {
     const reply = await person.chat({ base: api[index % api.length] ?? base, sessionId, message: text })
-    if (reply.status === 402) refused += 1
+    statuses.push(reply.status)
     return reply
   })
+  for (const chat of chats) chat.catch(() => undefined) // met again below, unless the wait ends first
   await until(
-    async () => refused === requests - affordable && (await requestsSeen(model)) - before === affordable,
+    async () => count(402) === requests - affordable && (await requestsSeen(model)) - before === affordable,
     90_000,
-  )
+  ).catch(async () => {
+    const reached = (await requestsSeen(model)) - before
+    throw new Error(`After 90 s ${reached} had reached the model; replies by then: ${statuses.join(', ')}.`)
+  })
   await steer(model, { usage })
   const replies = await Promise.all(chats)
   await until(async () => (await ledger.held(person.address)) === 0n, 30_000)
@@ -49,7 +54,7 @@ export async function contend(
   await steer(model, {})
   return {
     answered: replies.filter((reply) => lastOf(reply).type === 'done').length,
-    refused,
+    refused: count(402),
     reached,
     left: await ledger.available(person.address),
     faults: (await ledger.faults()).length,

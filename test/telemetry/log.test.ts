@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { createEvents } from '../../telemetry/events.ts'
+import { createRedactor } from '../../domain/redaction.ts'
 import { createLogger } from '../../telemetry/log.ts'
 import { createMetrics } from '../../telemetry/metrics.ts'
 
@@ -100,4 +101,15 @@ test('histograms are cumulative and end with +Inf, sum and count', () => {
   expect(text).toContain('gatehouse_decision_seconds_bucket{action="tool.call",le="0.005"} 1')
   expect(text).toContain('gatehouse_decision_seconds_bucket{action="tool.call",le="+Inf"} 2')
   expect(text).toContain('gatehouse_decision_seconds_count{action="tool.call"} 2')
+})
+
+test('known secrets are in no line, however they got there', () => {
+  const lines: string[] = []
+  const redactor = createRedactor([{ name: 'KEY', value: 'plain words/"of a key"' }])
+  const destination = { write: (line: string) => void lines.push(line) }
+  const log = createLogger({ level: 'info', name: 'test', destination, redactor })
+  log.info({ told: 'it is plain words/"of a key".' }, 'and plain words/"of a key"')
+  log.child({ room: 'plain words/"of a key"' }).error({ err: new Error('plain words/"of a key"') }, 'failed')
+  expect(lines.join('')).not.toContain('plain words')
+  for (const line of lines) expect(JSON.stringify(JSON.parse(line))).toContain('[REDACTED:KEY]')
 })

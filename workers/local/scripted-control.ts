@@ -12,6 +12,8 @@ export const Control = z.strictObject({
       times: z.number().int().positive(),
       status: z.number().int().min(400).max(599),
       retryAfterSeconds: z.number().nonnegative().optional(),
+      /** The vendor's sentence. */
+      message: z.string().optional(),
     })
     .nullable()
     .default(null),
@@ -24,6 +26,8 @@ export const Control = z.strictObject({
   errorAfterChunks: z.number().int().nonnegative().nullable().default(null),
   malformed: z.boolean().default(false),
   endless: z.boolean().default(false),
+  /** Said instead of the script. */
+  say: z.string().min(1).nullable().default(null),
   /** Tool arguments are cut in the middle, for this reason. */
   tornTool: z.enum(['max_tokens', 'tool_use']).nullable().default(null),
   /** Counts instead of the measured ones. */

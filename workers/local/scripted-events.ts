@@ -32,9 +32,12 @@ function usageOf({ body, control }: Answering, said: Scripted) {
 const reasonOf = ({ control }: Answering, said: Scripted) =>
   said.kind === 'text' ? 'end_turn' : (control.tornTool ?? 'tool_use')
 
+const answerOf = ({ body, control }: Answering): Scripted =>
+  control.say === null ? scriptedAnswer(body) : { kind: 'text', text: control.say }
+
 /** message_start, ping, per block start, deltas, stop; message_delta with the sums; message_stop. */
 export function* eventsOf(answering: Answering): Generator<Event> {
-  const said = scriptedAnswer(answering.body)
+  const said = answerOf(answering)
   const usage = usageOf(answering, said)
   yield { type: 'message_start', message: { ...emptyOf(answering), usage: { ...usage, output_tokens: 1 } } }
   yield { type: 'ping' }
@@ -75,7 +78,7 @@ function* toolBlock({ id, control }: Answering, said: Extract<Scripted, { kind: 
 
 /** The same answer to a request that does not stream. */
 export function wholeMessage(answering: Answering): Record<string, unknown> {
-  const said = scriptedAnswer(answering.body)
+  const said = answerOf(answering)
   const block =
     said.kind === 'text'
       ? { type: 'text', text: said.text }

@@ -109,7 +109,7 @@ function failed({ control }: State, response: ServerResponse, line: ModelJournal
   line.outcome = 'failed'
   line.status = fail.status
   if (fail.retryAfterSeconds !== undefined) response.setHeader('retry-after', String(fail.retryAfterSeconds))
-  vendorError(response, fail.status, `The scripted model answers ${fail.status}.`)
+  vendorError(response, fail.status, fail.message ?? `The scripted model answers ${fail.status}.`)
   return true
 }
 
