@@ -26,8 +26,11 @@ export const Control = z.strictObject({
   errorAfterChunks: z.number().int().nonnegative().nullable().default(null),
   malformed: z.boolean().default(false),
   endless: z.boolean().default(false),
-  /** Said instead of the script. */
-  say: z.string().min(1).nullable().default(null),
+  /** Said, or asked for, instead of the script; after the results of tools the script goes on. */
+  say: z
+    .union([z.string().min(1), z.strictObject({ tool: z.string(), input: z.record(z.string(), z.unknown()) })])
+    .nullable()
+    .default(null),
   /** Tool arguments are cut in the middle, for this reason. */
   tornTool: z.enum(['max_tokens', 'tool_use']).nullable().default(null),
   /** Counts instead of the measured ones. */

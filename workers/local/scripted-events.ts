@@ -32,8 +32,11 @@ function usageOf({ body, control }: Answering, said: Scripted) {
 const reasonOf = ({ control }: Answering, said: Scripted) =>
   said.kind === 'text' ? 'end_turn' : (control.tornTool ?? 'tool_use')
 
-const answerOf = ({ body, control }: Answering): Scripted =>
-  control.say === null ? scriptedAnswer(body) : { kind: 'text', text: control.say }
+function answerOf({ body, control: { say } }: Answering): Scripted {
+  if (typeof say === 'string') return { kind: 'text', text: say }
+  const isAnswered = JSON.stringify(body.messages.at(-1)?.content).includes('"tool_result"')
+  return say === null || isAnswered ? scriptedAnswer(body) : { kind: 'tool', name: say.tool, input: say.input }
+}
 
 /** message_start, ping, per block start, deltas, stop; message_delta with the sums; message_stop. */
 export function* eventsOf(answering: Answering): Generator<Event> {
