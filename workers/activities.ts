@@ -43,6 +43,7 @@ export async function wireActivities({ services, config, log, crashPoint }: Opti
     pipeline: services.pipeline,
     members: services.members,
     bus: services.bus,
+    transcripts: services.transcripts,
     model: createModelUpstream({ baseUrl: config.model.baseUrl, credential: platformCredential(key) }),
     tools,
     offer: createToolOffer({ tools, classes: catalogue.classes, policy: services.policy, log }),
