@@ -7,6 +7,7 @@ import type { Pool } from '../db/pool.ts'
 import type { Pipeline } from '../gateway/call.ts'
 import type { Members, TokenBus } from '../gateway/ports.ts'
 import type { ToolOffer } from '../gateway/tool-offer.ts'
+import type { Transcripts } from '../gateway/transcripts.ts'
 import type { Events } from '../telemetry/events.ts'
 import type { Tracing } from '../telemetry/tracing.ts'
 
@@ -25,6 +26,7 @@ export type ActivityDeps = {
   readonly pool: Pool
   readonly pipeline: Pipeline
   readonly members: Members
+  readonly transcripts: Pick<Transcripts, 'ofTurn'>
   readonly bus: TokenBus
   readonly model: ModelUpstream
   readonly tools: ToolUpstreams

@@ -71,6 +71,7 @@ const verdicts: Record<ErrorCode, Verdict> = {
   'durable-unavailable': 'retryable',
   'database-unavailable': 'retryable',
   'evidence-unavailable': 'retryable', // refused before the effect; the spool empties by itself
+  'transcript-locked': 'final', // until an operator has brought the key
   internal: 'retryable', // a fault of a driver; broken invariants are told apart below
 }
 

@@ -11,6 +11,7 @@ import type { Call, EffectResult } from '../gateway/call.ts'
 import { stepMeta } from '../gateway/hold-meta.ts'
 import type { Recorder } from '../gateway/ports.ts'
 import { tokensExpected, tokensOfRequest } from '../gateway/token-bound.ts'
+import type { Vault } from '../gateway/transcripts.ts'
 import { Blocks, type Block, type ModelRequest } from '../schemas/model.ts'
 import { turnStreamId } from '../workflows/contract.ts'
 import { fenceOf, readAnswer, type Answered } from './answer.ts'
@@ -48,7 +49,8 @@ async function callModel(deps: ActivityDeps, ref: StepRef): Promise<ModelOutcome
   const stored = await readMessage(deps.pool, { turnId: ref.turnId, kind: 'assistant', step: ref.step, position: 0 })
   if (stored?.stopReason === 'cancelled') throw new GatewayError('turn-cancelled', 'The turn was stopped.')
   if (isErrorCode(stored?.stopReason)) throw new GatewayError(stored.stopReason, 'The model was cut off.')
-  if (stored) return outcomeOf(Blocks.parse(stored.content))
+  const vault = await deps.transcripts.ofTurn(ref.turnId)
+  if (stored) return outcomeOf(Blocks.parse(vault.openMessage(stored)))
   const context = Context.current()
   const beat = setInterval(() => context.heartbeat(), heartbeatMs)
   try {
@@ -56,9 +58,9 @@ async function callModel(deps: ActivityDeps, ref: StepRef): Promise<ModelOutcome
     const facts = await turnContext(deps, ref.turnId)
     const { stepsMax } = facts.agent
     if (ref.step > stepsMax) return { kind: 'stopped', reason: `The agent may take ${stepsMax} steps.` }
-    const request = await requestOf(deps, ref, facts)
+    const request = await requestOf(deps, ref, { ...facts, vault })
     const hold = await holdOfStep(deps, ref, neededMicros(deps, facts, request))
-    const order = { ref, facts, request, hold }
+    const order = { ref, facts, request, hold, vault }
     if (context.info.attempt > 1) await announceRestart(deps, ref)
     const answer = await deps.pipeline.run(callOf(deps, order), (effect) => answerOnce(deps, { ...order, ...effect }))
     if (answer.kind !== 'done') throw errorOf(answer)
@@ -84,19 +86,20 @@ async function announceRestart({ bus, pool }: ActivityDeps, ref: StepRef): Promi
 async function requestOf(
   deps: ActivityDeps,
   ref: StepRef,
-  { turn, agent, principal }: TurnContext,
+  { turn, agent, principal, vault }: TurnContext & { readonly vault: Vault },
 ): Promise<ModelRequest> {
   const rows = await readTranscript(deps.pool, {
     sessionId: turn.sessionId,
     turnId: ref.turnId,
     limit: historyMessagesMax,
   })
+  const opened = rows.map((row) => ({ ...row, content: vault.openMessage(row) }))
   const viewer = { principal, session: { id: turn.sessionId, risk: 0 } }
   return {
     model: turn.model,
     maxTokens: agent.outputTokensMax,
     system: instructionsOf(agent),
-    messages: messagesOf(rows, historyBytesMax),
+    messages: messagesOf(opened, historyBytesMax),
     tools: await deps.offer.offered(viewer, agent, Context.current().cancellationSignal),
   }
 }
@@ -118,6 +121,7 @@ type Order = {
   readonly facts: TurnContext
   readonly request: ModelRequest
   readonly hold: StepHold
+  readonly vault: Vault
 }
 
 function callOf(deps: ActivityDeps, { ref, facts, request, hold }: Order): Call {
@@ -150,7 +154,7 @@ function callOf(deps: ActivityDeps, { ref, facts, request, hold }: Order): Call 
 type Answering = Order & { readonly attemptId: string; readonly signal: AbortSignal }
 
 async function answerOnce(deps: ActivityDeps, answering: Answering): Promise<EffectResult<Answered>> {
-  const { ref, facts, hold } = answering
+  const { ref, facts, hold, vault } = answering
   const about = {
     ...spanFacts(facts.principal, ref),
     'gatehouse.step': ref.step,
@@ -160,28 +164,21 @@ async function answerOnce(deps: ActivityDeps, answering: Answering): Promise<Eff
   deps.crashPoint('model-before-record')
   const told = { value: answered, output: answered.blocks, usage: { ...answered.usage } }
   const failed = answered.cut ? { ...told, fault: answered.cut } : told
-  return answered.stands ? { ...failed, record: recordAnswer(deps, { ref, hold, answered }) } : failed
+  return answered.stands ? { ...failed, record: recordAnswer(deps, { ref, hold, vault, answered }) } : failed
 }
 
-type Recording = Pick<Order, 'ref' | 'hold'> & { readonly answered: Answered }
+type Recording = Pick<Order, 'ref' | 'hold' | 'vault'> & { readonly answered: Answered }
 
 // Message row, totals and posting: one transaction with the attempt's end. The turn's row lock orders parallel steps.
 // A cut answer without a word leaves no message.
-function recordAnswer(deps: ActivityDeps, { ref, hold, answered }: Recording): Recorder {
+function recordAnswer(deps: ActivityDeps, { ref, hold, vault, answered }: Recording): Recorder {
   return async (client) => {
     const turn = await lockTurn(client, ref.turnId)
     invariant(turn, 'A running turn exists.')
     const { usage, blocks, stopReason, cut } = answered
-    const message = {
-      sessionId: turn.sessionId,
-      turnId: ref.turnId,
-      kind: 'assistant',
-      step: ref.step,
-      position: 0,
-      content: blocks,
-      stopReason,
-      usage,
-    } as const
+    const place = { turnId: ref.turnId, kind: 'assistant', step: ref.step, position: 0 } as const
+    const sealed = vault.sealMessage(place, blocks)
+    const message = { ...place, sessionId: turn.sessionId, sealed, stopReason, usage }
     const isKept = cut === null || blocks.length > 0
     if (isKept && !(await insertMessage(client, message)))
       throw new GatewayError('turn-conflict', 'The step was recorded by another attempt.')

@@ -22,6 +22,7 @@ import type { Answer, Call, EffectResult } from '../gateway/call.ts'
 import { stepMeta } from '../gateway/hold-meta.ts'
 import type { Recorder } from '../gateway/ports.ts'
 import type { KnownTool } from '../gateway/tool-offer.ts'
+import type { Vault } from '../gateway/transcripts.ts'
 import { Blocks } from '../schemas/model.ts'
 import type { ToolOutcome } from '../schemas/tool.ts'
 import { turnStreamId } from '../workflows/contract.ts'
@@ -33,7 +34,12 @@ import { spanFacts, tryName, turnContext, type StepRef, type TurnContext } from 
 
 export type ToolActivities = ReturnType<typeof createToolActivities>
 
-type Asked = { readonly ref: StepRef & ToolCallRef; readonly name: string; readonly input: unknown }
+type Asked = {
+  readonly ref: StepRef & ToolCallRef
+  readonly name: string
+  readonly input: unknown
+  readonly vault: Vault
+}
 
 export function createToolActivities(deps: ActivityDeps) {
   return {
@@ -60,7 +66,7 @@ async function callTool(deps: ActivityDeps, ref: StepRef & ToolCallRef): Promise
     step: ref.step,
     position: ref.position,
   })
-  if (stored) return tell(deps, asked, outcomeOfRow(stored.content))
+  if (stored) return tell(deps, asked, outcomeOfRow(asked.vault.openMessage(stored)))
   const facts = await turnContext(deps, ref.turnId)
   const outcome = await runTool(deps, asked, facts)
   deps.crashPoint('tool-after-record')
@@ -69,9 +75,12 @@ async function callTool(deps: ActivityDeps, ref: StepRef & ToolCallRef): Promise
 
 async function readAsked(deps: ActivityDeps, ref: StepRef & ToolCallRef): Promise<Asked> {
   const row = await readMessage(deps.pool, { turnId: ref.turnId, kind: 'assistant', step: ref.step, position: 0 })
-  const block = Blocks.parse(row?.content ?? []).find((each) => each.type === 'tool_use' && each.id === ref.toolCallId)
+  const vault = await deps.transcripts.ofTurn(ref.turnId)
+  const block = Blocks.parse(row ? vault.openMessage(row) : []).find(
+    (each) => each.type === 'tool_use' && each.id === ref.toolCallId,
+  )
   invariant(block?.type === 'tool_use', 'A tool call was asked for in a stored message.')
-  return { ref, name: block.name, input: block.input }
+  return { ref, name: block.name, input: block.input, vault }
 }
 
 function outcomeOfRow(content: unknown): ToolOutcome {
@@ -205,18 +214,20 @@ function callOf(
   }
 }
 
-function resultRow({ sessionId }: TurnFacts, ref: StepRef & ToolCallRef, { text, isError }: ToolOutcome): NewMessage {
-  const content = [{ type: 'tool_result', toolUseId: ref.toolCallId, content: text, isError }]
+function resultRow({ sessionId }: TurnFacts, { ref, vault }: Asked, { text, isError }: ToolOutcome): NewMessage {
   const { turnId, step, position } = ref
-  return { sessionId, turnId, kind: 'tool', step, position, content, stopReason: null, usage: undefined }
+  const place = { turnId, kind: 'tool', step, position } as const
+  const sealed = vault.sealMessage(place, [{ type: 'tool_result', toolUseId: ref.toolCallId, content: text, isError }])
+  return { ...place, sessionId, sealed, stopReason: null, usage: undefined }
 }
 
 // A tool that answered is charged, also when its answer is an error of its own: a usable result reached the caller.
-function recordOutcome(deps: ActivityDeps, { ref }: Asked, outcome: ToolOutcome): Recorder {
+function recordOutcome(deps: ActivityDeps, asked: Asked, outcome: ToolOutcome): Recorder {
+  const { ref } = asked
   return async (client) => {
     const turn = await lockTurn(client, ref.turnId)
     invariant(turn, 'A running turn exists.')
-    if (!(await insertMessage(client, resultRow(turn, ref, outcome))))
+    if (!(await insertMessage(client, resultRow(turn, asked, outcome))))
       throw new GatewayError('turn-conflict', 'The call was recorded by another attempt.')
     const stepPicos = plans.managed.picosPerToolCall
     const totals = { ...totalsAfter(turn, { picosAdded: stepPicos, usage: noUsage, toolCalls: 1 }), isOutput: true }
@@ -229,13 +240,14 @@ function recordOutcome(deps: ActivityDeps, { ref }: Asked, outcome: ToolOutcome)
 }
 
 // Nothing usable came back: the model reads why, the hold is voided, nothing is charged.
-async function recordRefusal(deps: ActivityDeps, { ref }: Asked, outcome: ToolOutcome): Promise<ToolOutcome> {
+async function recordRefusal(deps: ActivityDeps, asked: Asked, outcome: ToolOutcome): Promise<ToolOutcome> {
+  const { ref } = asked
   await inTransaction(deps.pool, async (client) => {
     const turn = await lockTurn(client, ref.turnId)
     invariant(turn, 'A running turn exists.')
     const holdId = turnHoldId({ ...ref, n: 0 })
     await voidHold(client, { voidId: voidId(holdId), holdId, reason: 'no-result' })
-    await insertMessage(client, resultRow(turn, ref, outcome))
+    await insertMessage(client, resultRow(turn, asked, outcome))
   })
   return outcome
 }

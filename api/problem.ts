@@ -235,6 +235,12 @@ export const problems = {
     wire: 'UNAVAILABLE',
     retryAfterSeconds: 2,
   },
+  'transcript-locked': {
+    status: 503,
+    title: 'The key of the transcript is not here.',
+    wire: 'TRANSCRIPT_LOCKED',
+    retryAfterSeconds: 60, // an operator brings the key
+  },
   'database-unavailable': {
     status: 503,
     title: 'The database is not available.',

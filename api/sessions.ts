@@ -1,8 +1,15 @@
 // Chat sessions: open, list, read, delete.
-import { listSessions, readCurrentTurn, readSessionMessages, type SessionRow } from '../db/chat-session.ts'
+import {
+  listSessions,
+  readCurrentTurn,
+  readSessionMessages,
+  type SessionRow,
+  type TranscriptRow,
+} from '../db/chat-session.ts'
 import { historyMessagesMax } from '../domain/limits.ts'
 import type { AgentCatalogue } from '../gateway/agents.ts'
 import { openSession, ownSession, removeSession, type SessionsDeps } from '../gateway/sessions.ts'
+import type { Vault } from '../gateway/transcripts.ts'
 import { Page } from '../schemas/common.ts'
 import { Blocks } from '../schemas/model.ts'
 import * as shapes from '../schemas/session.ts'
@@ -36,10 +43,11 @@ function createRoute(deps: SessionRoutesDeps): Route {
   })
 }
 
-function listRoutes({ pool, catalogue }: SessionRoutesDeps): Route[] {
+function listRoutes({ pool, catalogue, transcripts }: SessionRoutesDeps): Route[] {
   const list = async (walletId: bigint, agentId: string | null, page: Page) => {
     const rows = await listSessions(pool, { walletId, agentId, ...page })
-    return { status: 200, body: { sessions: rows.map(summaryOf) } }
+    const vaults = await transcripts.ofSessions(rows.map(({ id }) => id))
+    return { status: 200, body: { sessions: rows.map((row) => summaryOf(row, vaults.get(row.id))) } }
   }
   return [
     route({
@@ -67,7 +75,7 @@ function listRoutes({ pool, catalogue }: SessionRoutesDeps): Route[] {
   ]
 }
 
-function readRoute({ pool }: SessionRoutesDeps): Route {
+function readRoute({ pool, transcripts }: SessionRoutesDeps): Route {
   return route({
     method: 'get',
     path: '/agents/:id/sessions/:sid',
@@ -79,11 +87,13 @@ function readRoute({ pool }: SessionRoutesDeps): Route {
     responses: { 200: shapes.SessionDetail },
     async handle({ params, principal }) {
       const session = await ownSession(pool, { principal, agentId: params.id, sessionId: params.sid })
-      const [messages, current] = await Promise.all([
+      const [vaults, messages, current] = await Promise.all([
+        transcripts.ofSessions([session.id]),
         readSessionMessages(pool, session.id, historyMessagesMax),
         readCurrentTurn(pool, session.id),
       ])
-      const body = { ...summaryOf(session), messages: messages.flatMap(toMessage) }
+      const vault = vaults.get(session.id)
+      const body = { ...summaryOf(session, vault), messages: messages.flatMap((row) => toMessage(row, vault)) }
       return { status: 200, body: current ? { ...body, currentTurn: current } : body }
     },
   })
@@ -106,7 +116,7 @@ function deleteRoute(deps: SessionRoutesDeps): Route {
   })
 }
 
-function summaryOf(row: SessionRow): shapes.SessionSummary {
+function summaryOf(row: SessionRow, vault: Vault | undefined): shapes.SessionSummary {
   return {
     id: row.id,
     agentId: row.agentId,
@@ -115,19 +125,15 @@ function summaryOf(row: SessionRow): shapes.SessionSummary {
     lastActiveAt: row.lastActiveAt.toISOString(),
     lastMessageAt: row.lastMessageAt?.toISOString() ?? null,
     messageCount: row.messageCount,
-    preview: row.preview,
+    preview: vault ? vault.openPreview(row) : row.preview,
     persisted: true,
   }
 }
 
 // Words only; tool calls and results are read on the turn's stream.
-function toMessage(row: {
-  kind: 'user' | 'assistant' | 'tool'
-  content: unknown
-  createdAt: Date
-}): shapes.SessionDetail['messages'] {
+function toMessage(row: TranscriptRow, vault: Vault | undefined): shapes.SessionDetail['messages'] {
   if (row.kind === 'tool') return []
-  const blocks = Blocks.parse(row.content)
+  const blocks = Blocks.parse(vault ? vault.openMessage(row) : row.content)
   const content = blocks.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join('')
   return content === '' ? [] : [{ role: row.kind, content, timestamp: row.createdAt.toISOString() }]
 }

@@ -11,14 +11,16 @@ export type SessionRow = {
   readonly wsid: string
   readonly asid: string
   readonly messageCount: number
+  /** Clear only in rows of an older version. */
   readonly preview: string | null
+  readonly sealedPreview: Buffer | null
   readonly createdAt: Date
   readonly lastActiveAt: Date
   readonly lastMessageAt: Date | null
 }
 
 const columns = `id, wallet_id AS "walletId", tenant, agent_id AS "agentId", model, engine, wsid, asid, message_count AS "messageCount", preview,
-  created_at AS "createdAt", last_active_at AS "lastActiveAt", last_message_at AS "lastMessageAt"`
+  sealed_preview AS "sealedPreview",  created_at AS "createdAt", last_active_at AS "lastActiveAt", last_message_at AS "lastMessageAt"`
 
 /** Inserts a session unless the wallet has `sessionsMax` open ones. */
 export async function insertSession(
@@ -61,7 +63,10 @@ export async function listSessions(
 }
 
 export type TranscriptRow = {
+  readonly turnId: string
   readonly kind: 'user' | 'assistant' | 'tool'
+  readonly step: number
+  readonly position: number
   readonly content: unknown
   readonly createdAt: Date
 }
@@ -73,7 +78,7 @@ export async function readSessionMessages(
   limit: number,
 ): Promise<TranscriptRow[]> {
   const { rows } = await queryable.query<TranscriptRow>(
-    `SELECT kind, content, created_at AS "createdAt" FROM message WHERE session_id = $1 ORDER BY ordinal DESC LIMIT $2`,
+    `SELECT turn_id AS "turnId", kind, step, position, content, created_at AS "createdAt" FROM message WHERE session_id = $1 ORDER BY ordinal DESC LIMIT $2`,
     [sessionId, limit],
   )
   return rows.toReversed()
@@ -92,12 +97,13 @@ export async function readCurrentTurn(
   return rows[0]
 }
 
-/** Closes a session for good and purges what was said in it. Ids, money and evidence stay. */
+/** Closes a session for good, purges what was said in it and destroys its key. Ids, money and evidence stay. */
 export async function deleteSession(client: Client, sessionId: string): Promise<void> {
   await client.query(
-    "UPDATE chat_session SET state = 'deleted', preview = NULL, last_active_at = clock_timestamp() WHERE id = $1",
+    "UPDATE chat_session SET state = 'deleted', preview = NULL, sealed_preview = NULL, last_active_at = clock_timestamp() WHERE id = $1",
     [sessionId],
   )
+  await client.query('DELETE FROM session_key WHERE session_id = $1', [sessionId])
   await client.query('DELETE FROM message WHERE session_id = $1', [sessionId])
   await client.query(
     "UPDATE session_node SET state = 'ended' WHERE id IN (SELECT unnest(ARRAY[wsid, asid]) FROM chat_session WHERE id = $1)",
@@ -113,11 +119,14 @@ export async function transcriptSize(
   queryable: Queryable,
   sessionId: string,
 ): Promise<{ bytes: number; images: number }> {
-  const { rows } = await queryable.query<{ bytes: bigint | null; images: bigint }>({
+  const { rows } = await queryable.query<{ bytes: bigint | null; images: bigint | null }>({
     name: 'transcript-size',
-    text: `SELECT sum(octet_length(block::text)) FILTER (WHERE block->>'type' <> 'image') AS bytes,
-        count(*) FILTER (WHERE block->>'type' = 'image') AS images
-      FROM message m CROSS JOIN LATERAL jsonb_array_elements(m.content) AS block WHERE m.session_id = $1`,
+    text: `SELECT sum(coalesce(m.content_bytes, clear.bytes)) AS bytes, sum(coalesce(m.images, clear.images)) AS images
+      FROM message m LEFT JOIN LATERAL (
+        SELECT sum(octet_length(block::text)) FILTER (WHERE block->>'type' <> 'image') AS bytes,
+            count(*) FILTER (WHERE block->>'type' = 'image') AS images
+          FROM jsonb_array_elements(CASE jsonb_typeof(m.content) WHEN 'array' THEN m.content ELSE '[]' END) AS block
+      ) clear ON m.content_bytes IS NULL WHERE m.session_id = $1`,
     values: [sessionId],
   })
   return { bytes: Number(rows[0]?.bytes ?? 0), images: Number(rows[0]?.images ?? 0) }

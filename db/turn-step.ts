@@ -81,20 +81,29 @@ export async function readTranscript(
   return rows.toReversed()
 }
 
-export type NewMessage = Omit<MessageRow, 'createdAt'> & { readonly sessionId: string; readonly usage: unknown }
+export type NewMessage = Omit<MessageRow, 'createdAt' | 'content'> & {
+  readonly sessionId: string
+  readonly usage: unknown
+  readonly sealed: SealedMessage
+}
+
+/** Content as it is stored, with what may be known of it unopened. */
+export type SealedMessage = { readonly content: unknown; readonly bytes: number; readonly images: number }
 
 /** Writes a message once; false when it stood already. */
 export async function insertMessage(client: Client, row: NewMessage): Promise<boolean> {
   const { rowCount } = await client.query(
-    `INSERT INTO message (id, session_id, turn_id, kind, step, position, content, stop_reason, usage)
-     VALUES (gen_random_uuid(), $1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (turn_id, kind, step, position) DO NOTHING`,
+    `INSERT INTO message (id, session_id, turn_id, kind, step, position, content, content_bytes, images, stop_reason, usage)
+     VALUES (gen_random_uuid(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (turn_id, kind, step, position) DO NOTHING`,
     [
       row.sessionId,
       row.turnId,
       row.kind,
       row.step,
       row.position,
-      JSON.stringify(row.content),
+      JSON.stringify(row.sealed.content),
+      row.sealed.bytes,
+      row.sealed.images,
       row.stopReason,
       row.usage === undefined ? null : JSON.stringify(row.usage),
     ],

@@ -73,6 +73,7 @@ export const errorCodes = [
   'durable-unavailable',
   'database-unavailable',
   'evidence-unavailable',
+  'transcript-locked',
   'internal',
 ] as const
 

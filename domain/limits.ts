@@ -179,6 +179,12 @@ export const streamEventCharsMax = 8_000_000
 export const clientRetryWaitsMs = [100, 500, 2_000, 4_000, 4_000] as const // ten seconds outlast an API restart
 export const clientRetryAfterSecondsMax = 5 // a longer wait is the caller's decision
 
+// Transcripts at rest
+export const sessionKeyCacheMs = 60_000 // until every process has forgotten the key of a deleted session
+export const sessionKeysInMemoryMax = 2_000
+export const sessionKeysPerRewrap = 500 // of one page of a rotation
+export const previewCharsMax = 120
+
 // Money
 export const budgetsPerWalletMax = 100 // each hold looks at those that cover it, under the wallet's lock
 

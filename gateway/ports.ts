@@ -103,3 +103,10 @@ export type QuotaStore = {
   /** Forgets counters of which nothing counts any more. Answers how many. */
   readonly purge: () => Promise<number>
 }
+
+/** Versions of the installation's transcript key: the newest wraps, every one unwraps. */
+export type KeyRing = {
+  readonly active: () => Promise<{ readonly version: number; readonly key: Uint8Array }>
+  /** Undefined when this installation does not have it. */
+  readonly of: (version: number) => Promise<Uint8Array | undefined>
+}

@@ -16,10 +16,12 @@ import type { Events } from '../telemetry/events.ts'
 import { errorOf } from './answer.ts'
 import type { Pipeline } from './call.ts'
 import { ownDecision, recordAct } from './house-record.ts'
+import type { Transcripts } from './transcripts.ts'
 
 export type SessionsDeps = {
   readonly pool: Pool
   readonly pipeline: Pick<Pipeline, 'admit'>
+  readonly transcripts: Transcripts
   readonly durable: Pick<Durable, 'closeSession'>
   readonly prices: PriceTable
   readonly resolveModel: typeof resolveModel
@@ -110,7 +112,7 @@ export async function ownSession(pool: Pool, { principal, agentId, sessionId }: 
 
 const ownersRight = ownDecision('owner-deletes', 'The owner of a session may delete it at any time.')
 
-/** Ends the session's workflow and purges what was said. While its workflow cannot be told, nothing is deleted. */
+/** Ends the session's workflow, purges what was said and destroys its key. While its workflow cannot be told, nothing is deleted. */
 export async function removeSession(deps: SessionsDeps, name: SessionName): Promise<void> {
   const session = await ownSession(deps.pool, name)
   await close(deps, session.id)
@@ -126,6 +128,7 @@ export async function removeSession(deps: SessionsDeps, name: SessionName): Prom
       decision: ownersRight,
     })
   })
+  deps.transcripts.forget(session.id)
   await close(deps, session.id).catch(() => undefined) // a turn may have slipped in between; the sweep purges its words
   deps.events.sessionDeleted({ sessionId: session.id })
 }

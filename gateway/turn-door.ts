@@ -17,6 +17,7 @@ import { GatewayError, InvariantError } from '../domain/errors.ts'
 import {
   historyBytesMax,
   imageTokensBound,
+  previewCharsMax,
   rollOverTurns,
   toolSchemaBytesBound,
   turnAcceptMs,
@@ -38,10 +39,12 @@ import { gateOf } from './pipeline.ts'
 import type { MeterSigns } from './meters.ts'
 import type { Clock } from './ports.ts'
 import { tokensOfBlocks } from './token-bound.ts'
+import type { Transcripts, Vault } from './transcripts.ts'
 
 export type TurnDoorDeps = {
   readonly pool: Pool
   readonly pipeline: Pipeline
+  readonly transcripts: Pick<Transcripts, 'ofSession'>
   readonly durable: Pick<Durable, 'submitTurn'>
   readonly prices: PriceTable
   readonly resolveModel: typeof resolveModel
@@ -76,6 +79,7 @@ type Prepared = {
   readonly holdMicros: bigint
   readonly bound: { readonly inputTokens: number; readonly outputTokens: number }
   readonly call: Omit<Call, 'signal'>
+  readonly vault: Vault
 }
 
 /** Opens a turn, joins the one that runs or finds the one to replay. Throws what refuses it. */
@@ -130,6 +134,7 @@ async function prepare(deps: TurnDoorDeps, post: TurnPost): Promise<Prepared> {
     call,
     bound,
     holdMicros,
+    vault: await deps.transcripts.ofSession(session.id), // before any transaction
     bodyHash: createHash('sha256').update(canonicalJson(body)).digest('hex'),
   }
 }
@@ -196,13 +201,14 @@ async function admit<T>(
 
 function orderOf(
   { prices }: TurnDoorDeps,
-  { post, principal, model, call, holdMicros, bound }: Prepared,
+  { post, principal, model, call, holdMicros, bound, vault }: Prepared,
   turn: { turnId: string; try: number },
 ): Parameters<typeof beginTurn>[1] {
   const gate = gateOf(call)
   const { sessionIds } = principal
   const { runtimeScopeId } = post
   const step = { turnId: turn.turnId, sessionId: post.session.id, step: 1, runtimeScopeId, sessionIds }
+  const message = vault.sealMessage({ turnId: turn.turnId, kind: 'user', step: 0, position: 0 }, post.content)
   const text = post.content.flatMap((block) => (block.type === 'text' ? [block.text] : [])).join(' ')
   return {
     turn: {
@@ -212,8 +218,10 @@ function orderOf(
       walletId: principal.walletId.toString(),
       model,
       admission: admissionOf(principal, { runtimeScopeId, agentVersion: post.agent.version }),
-      message: post.content,
-      preview: text,
+      message: message.content,
+      messageBytes: message.bytes,
+      messageImages: message.images,
+      preview: vault.sealPreview(text.slice(0, previewCharsMax)).toString('base64'),
     },
     scopes: gate.map(({ scope }) => scope),
     epochs: gate.map(({ epoch }) => epoch),

@@ -7,12 +7,14 @@ import { streamReadChunksMax } from '../domain/limits.ts'
 import { splitToolName } from '../domain/tool.ts'
 import { Blocks, type Block } from '../schemas/model.ts'
 import type { StreamChunk, TokenBus } from './ports.ts'
+import type { Transcripts } from './transcripts.ts'
 
 export type ViewEvent = { readonly id: bigint; readonly type: string; readonly data: unknown; readonly isLast: boolean }
 
 export type TurnViewDeps = {
   readonly pool: Pool
   readonly bus: Pick<TokenBus, 'read' | 'subscribe'>
+  readonly transcripts: Pick<Transcripts, 'ofSession'>
   /** How often a silent turn's row is looked at. */
   readonly lookMs?: number
 }
@@ -73,7 +75,7 @@ function upToLast(events: readonly ViewEvent[]): readonly ViewEvent[] {
 // The end of a turn whose stream does not have it: the whole of it for who saw nothing, else the last event. Where the
 // stream is gone nobody knows what a number stood for: the viewer is told to forget what it saw, and sees the whole.
 async function restFromRows(
-  { pool, bus }: TurnViewDeps,
+  { pool, bus, transcripts }: TurnViewDeps,
   { sessionId, turnId, after }: Omit<TurnViewOrder, 'signal'>,
 ): Promise<readonly ViewEvent[] | undefined> {
   const turn = await readSessionTurn(pool, { sessionId, turnId })
@@ -91,7 +93,7 @@ async function restFromRows(
   }
   if (!turn.outcome) return undefined
   const isGone = after > 0n && (await bus.read(`turn:${turnId}`, 0n, 1)).length === 0
-  const said = isGone || after === 0n ? messageEvents(await readTurnMessages(pool, turnId)) : []
+  const said = isGone || after === 0n ? await saidEvents({ pool, transcripts }, { sessionId, turnId }) : []
   const all = isGone ? [discard, ...said] : said
   return [
     ...all.map((event, index) => ({ ...event, id: after + BigInt(index + 1), isLast: false })),
@@ -106,6 +108,16 @@ function lastEvent(id: bigint, { status, ...data }: Readonly<Record<string, unkn
 type Said = { readonly type: string; readonly data: unknown }
 
 const discard: Said = { type: 'status', data: { code: 'attempt_restarted', discardFromSeq: 1 } }
+
+async function saidEvents(
+  { pool, transcripts }: Pick<TurnViewDeps, 'pool' | 'transcripts'>,
+  { sessionId, turnId }: Pick<TurnViewOrder, 'sessionId' | 'turnId'>,
+): Promise<Said[]> {
+  const rows = await readTurnMessages(pool, turnId)
+  if (rows.length === 0) return []
+  const vault = await transcripts.ofSession(sessionId)
+  return messageEvents(rows.map((row) => ({ kind: row.kind, content: vault.openMessage(row) })))
+}
 
 function messageEvents(rows: readonly { readonly kind: string; readonly content: unknown }[]): Said[] {
   const blocks = rows.flatMap(({ kind, content }) => (kind === 'user' ? [] : Blocks.parse(content)))

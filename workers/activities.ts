@@ -44,6 +44,7 @@ export async function wireActivities({ services, config, log, crashPoint }: Opti
     pipeline: services.pipeline,
     members: services.members,
     bus: services.bus,
+    transcripts: services.transcripts,
     model: redactedModel(model, redactor),
     tools,
     offer: createToolOffer({ tools, classes: catalogue.classes, policy: services.policy, log }),

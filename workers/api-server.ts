@@ -82,7 +82,7 @@ type Parts = {
 }
 
 async function routeDeps({ services, durable, config, tools, classes }: Parts): Promise<RoutesDeps> {
-  const { pool, keys, members, epochs, pipeline, bus, events, metrics, clock, publicUrl, seal } = services
+  const { pool, keys, members, epochs, pipeline, bus, events, metrics, clock, publicUrl, seal, transcripts } = services
   const agents = await readAgents()
   const prices = await readPrices(config.model.kind)
   const development = config.environment === 'development'
@@ -98,6 +98,7 @@ async function routeDeps({ services, durable, config, tools, classes }: Parts): 
       prices,
       durable,
       bus,
+      transcripts,
       pipeline,
       metrics,
       epochs,

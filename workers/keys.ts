@@ -1,5 +1,5 @@
 // `npm run keys -- list` shows the installation's signing keys; `npm run keys -- rotate audit | access-token` makes a new
-// active one. The key before it signs no more within half a minute, in every process, and verifies for good. The database
+// active one; `rotate transcript` wraps the keys of all sessions anew under a new version of the transcript key. The key before it signs no more within half a minute, in every process, and verifies for good. The database
 // is `DATABASE_URL` or that of the running installation; the master key is that of the installation.
 import { userInfo } from 'node:os'
 import { resolve } from 'node:path'
@@ -10,6 +10,7 @@ import { listSigningKeys, type KeyPurpose } from '../db/signing-key.ts'
 import { createSigningKeys } from '../gateway/signing-keys.ts'
 import { readRunFile } from './local/run-file.ts'
 import { loadMasterKey } from './master-key.ts'
+import { rotateTranscriptKey } from './transcript-keys.ts'
 
 const say = (line: string) => void process.stdout.write(`${line}\n`)
 const purposes: readonly string[] = ['audit', 'access-token'] satisfies KeyPurpose[]
@@ -26,12 +27,20 @@ async function rotate(pool: Pool, { config, purpose }: { config: Config; purpose
   say(`${purpose}: ${await keys.rotate(purpose, userInfo().username)} signs instead of ${before}.`)
 }
 
+async function rotateTranscript(pool: Pool, config: Config): Promise<void> {
+  const seal = createSeal(await loadMasterKey(config))
+  const { version, rewrapped, locked } = await rotateTranscriptKey(pool, config, seal)
+  say(`transcript: version ${version} wraps ${rewrapped} session keys.`)
+  if (locked > 0)
+    throw new Error(`${locked} session keys were wrapped under a key that is not here; they are left alone.`)
+}
+
 const [order, purpose = ''] = process.argv.slice(2)
 const given = loadConfig(process.env)
 const config = { ...given, stateDir: resolve(given.stateDir) }
 const url = config.secrets.databaseUrl?.reveal() ?? (await readRunFile(config.stateDir))?.databaseUrl
-if (order !== 'list' && !(order === 'rotate' && purposes.includes(purpose))) {
-  process.stderr.write('Usage: npm run keys -- list | rotate audit | rotate access-token\n')
+if (order !== 'list' && !(order === 'rotate' && (purposes.includes(purpose) || purpose === 'transcript'))) {
+  process.stderr.write('Usage: npm run keys -- list | rotate audit | rotate access-token | rotate transcript\n')
   process.exitCode = 2
 } else if (url === undefined) {
   process.stderr.write('There is no database: start Gatehouse with `npm start`, or set DATABASE_URL.\n')
@@ -40,6 +49,7 @@ if (order !== 'list' && !(order === 'rotate' && purposes.includes(purpose))) {
   const pool = createPool({ url, connectionsMax: 2, applicationName: 'gatehouse-keys' })
   try {
     if (order === 'list') await list(pool)
+    else if (purpose === 'transcript') await rotateTranscript(pool, config)
     else await rotate(pool, { config, purpose: purpose as KeyPurpose })
   } catch (error) {
     process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`)

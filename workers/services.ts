@@ -14,7 +14,9 @@ import { createMemoryQuota } from '../gateway/quota-memory.ts'
 import { createPipeline } from '../gateway/pipeline.ts'
 import { createPolicies, type LivePolicies } from '../gateway/policies.ts'
 import type { Clock, Members, QuotaStore, TokenBus } from '../gateway/ports.ts'
+import { sealBus } from '../gateway/sealed-bus.ts'
 import { createSigningKeys, type SigningKeys } from '../gateway/signing-keys.ts'
+import { createTranscripts, type Transcripts } from '../gateway/transcripts.ts'
 import { createEvents, type Events } from '../telemetry/events.ts'
 import { createTracing, type Tracing } from '../telemetry/tracing.ts'
 import type { Logger } from '../telemetry/log.ts'
@@ -23,6 +25,7 @@ import { compilePolicyText, policyFolders, root } from './files.ts'
 import { loadMasterKey } from './master-key.ts'
 import { followMembers } from './members-file.ts'
 import { followPolicyFiles, type PolicyFiles } from './policy-files.ts'
+import { openTranscriptKeys } from './transcript-keys.ts'
 
 export type Services = AsyncDisposable & {
   readonly pool: Pool
@@ -35,6 +38,7 @@ export type Services = AsyncDisposable & {
   readonly pipeline: Pipeline
   readonly quota: QuotaStore
   readonly bus: TokenBus
+  readonly transcripts: Transcripts
   readonly events: Events
   readonly metrics: Metrics
   readonly tracing: Tracing
@@ -66,6 +70,7 @@ export async function assemble({
   })
   stack.defer(() => pool.end())
   const seal = createSeal(await loadMasterKey(config))
+  const transcripts = createTranscripts({ pool, ring: await openTranscriptKeys(config, seal) })
   const keys = await createSigningKeys({ pool, seal, clock })
   const files = [
     join(root, 'policy', 'members.yaml'),
@@ -90,12 +95,13 @@ export async function assemble({
   const policy = stack.use(await createPolicies({ pool, compile, listener, log }))
   const plain = createPipeline({ pool, epochs, policy, evidence, quota, events, spanIds: tracing.spanIds })
   const pipeline = config.auditPayloads ? keepPayloads(plain, { pool, seal, log }) : plain
-  const bus = stack.use(
+  const plainBus = stack.use(
     createTokenBus({ pool, listener, onFault: (error) => log.warn({ err: error }, 'the token bus lost its line') }),
   )
+  const bus = sealBus(plainBus, transcripts)
   const owned = stack.move()
   return {
-    ...{ pool, seal, keys, members, epochs, policy, policyFiles, pipeline, quota, bus },
+    ...{ pool, seal, keys, members, epochs, policy, policyFiles, pipeline, quota, bus, transcripts },
     ...{ events, metrics, tracing, clock },
     publicUrl: config.publicUrl ?? `http://127.0.0.1:${config.port}`,
     [Symbol.asyncDispose]: () => owned[Symbol.asyncDispose](),

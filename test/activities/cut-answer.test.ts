@@ -41,13 +41,10 @@ const modelStep = (mock: MockActivityEnvironment, { turnId }: OpenedTurn) =>
 const callModel = (turn: OpenedTurn, attempt = 1) => modelStep(environment(attempt), turn)
 const fail = ({ turnId }: OpenedTurn, code: string) =>
   environment(1).run(() => rig.activities.failTurn({ turnId, try: 1, code }))
-const messageOf = async ({ turnId }: OpenedTurn) =>
-  (
-    await rig.ledger.query(
-      "SELECT content, stop_reason AS why FROM message WHERE turn_id = $1 AND kind = 'assistant'",
-      [turnId],
-    )
-  )[0] as { content: { text: string }[]; why: string } | undefined
+const messageOf = async ({ turnId }: OpenedTurn) => {
+  const [said] = await rig.messages(turnId, 'assistant')
+  return said && { content: said.content as { text: string }[], why: said.stop_reason }
+}
 const attemptsOf = ({ turnId }: OpenedTurn) =>
   rig.ledger.query(
     `SELECT outcome, (usage->>'inputTokens')::integer AS input, (usage->>'outputTokens')::integer AS output FROM attempt WHERE turn_id = $1 ORDER BY seq`,

@@ -25,7 +25,7 @@ test('an image counts by table in every step, not by its bytes', async () => {
   const turn = await rig.openTurn('what is this?')
   const image = { type: 'image', mediaType: 'image/png', data: 'A'.repeat(2_000_000) }
   await rig.ledger.query(
-    "UPDATE message SET content = content || jsonb_build_array($2::jsonb) WHERE turn_id = $1 AND kind = 'user'",
+    "UPDATE message SET content = jsonb_build_array($2::jsonb) WHERE turn_id = $1 AND kind = 'user'", // clear, as once
     [turn.turnId, JSON.stringify(image)],
   )
   rig.model = () => ask([{ id: 'toolu_1', name: 'everything__get-sum', input: {} }])

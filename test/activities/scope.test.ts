@@ -43,10 +43,8 @@ test('a scope without servers shows no tool, and a model that names one all the 
   expect(shown).toEqual([])
   rig.tool = () => Promise.reject(new Error('The tool must not be called.'))
   await callTool(turn, 'toolu_1', 0)
-  const [row] = await rig.ledger.query("SELECT content FROM message WHERE turn_id = $1 AND kind = 'tool'", [
-    turn.turnId,
-  ])
-  expect(JSON.stringify(row?.['content'])).toContain('tool-unknown')
+  const [row] = await rig.messages(turn.turnId, 'tool')
+  expect(JSON.stringify(row?.content)).toContain('tool-unknown')
 })
 
 test('a server that is disabled in the middle of a turn is called no more; holds and postings name the scope', async () => {

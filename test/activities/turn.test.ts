@@ -38,14 +38,10 @@ const fail = ({ turnId }: OpenedTurn, code: string) =>
 const sum = { id: 'toolu_1', name: 'everything__get-sum', input: { a: 2, b: 40 } }
 const callTool = (turn: OpenedTurn, attempt = 1, toolCallId = 'toolu_1') =>
   environment(attempt).run(() => rig.activities.callTool({ ...step(turn), toolCallId, position: 0 }))
-const rowsOf = (turn: OpenedTurn, kind: string) =>
-  rig.ledger.query('SELECT content, stop_reason FROM message WHERE turn_id = $1 AND kind = $2 ORDER BY step', [
-    turn.turnId,
-    kind,
-  ])
+const rowsOf = (turn: OpenedTurn, kind: string) => rig.messages(turn.turnId, kind)
 const resultOf = async (turn: OpenedTurn) => {
   const [row] = await rowsOf(turn, 'tool')
-  const [block] = (row?.['content'] ?? []) as { content: string; isError: boolean }[]
+  const [block] = (row?.content ?? []) as { content: string; isError: boolean }[]
   return block
 }
 

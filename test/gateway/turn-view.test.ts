@@ -5,6 +5,9 @@ import { viewTurn, type ViewEvent } from '../../gateway/turn-view.ts'
 
 const chunk = (seq: number, kind: string): StreamChunk => ({ seq: BigInt(seq), kind, body: kind, at: new Date(0) })
 
+const vault = { openMessage: (row: { content: unknown }) => row.content }
+const transcripts = { ofSession: async () => vault as never }
+
 async function seenOf(chunks: readonly StreamChunk[], after = 0n): Promise<ViewEvent[]> {
   const bus = {
     read: async (_id: string, from: bigint, limit: number) => chunks.filter(({ seq }) => seq > from).slice(0, limit),
@@ -13,7 +16,7 @@ async function seenOf(chunks: readonly StreamChunk[], after = 0n): Promise<ViewE
   const seen: ViewEvent[] = []
   const order = { sessionId: 's', turnId: 't', after, signal: AbortSignal.timeout(5_000) }
   // No row is asked for while the stream itself says how it ends.
-  for await (const events of viewTurn({ pool: {} as never, bus }, order)) seen.push(...events)
+  for await (const events of viewTurn({ pool: {} as never, bus, transcripts }, order)) seen.push(...events)
   return seen
 }
 
@@ -41,7 +44,7 @@ test('a viewer whose stream is gone forgets what it saw and sees the whole turn,
   const bus = { read: async () => [], subscribe: () => () => undefined }
   const seen: ViewEvent[] = []
   const order = { sessionId: 's', turnId: 't', after: 7n, signal: AbortSignal.timeout(5_000) }
-  for await (const events of viewTurn({ pool: pool as never, bus }, order)) seen.push(...events)
+  for await (const events of viewTurn({ pool: pool as never, bus, transcripts }, order)) seen.push(...events)
   expect(seen).toEqual([
     { id: 8n, type: 'status', data: { code: 'attempt_restarted', discardFromSeq: 1 }, isLast: false },
     { id: 9n, type: 'text', data: 'the whole answer', isLast: false },

@@ -20,6 +20,7 @@ import { createMemoryQuota } from '../../gateway/quota-memory.ts'
 import { createIdempotency } from '../../gateway/idempotency.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
 import { createPolicies } from '../../gateway/policies.ts'
+import { sealBus } from '../../gateway/sealed-bus.ts'
 import { createSigningKeys } from '../../gateway/signing-keys.ts'
 import { createEvents } from '../../telemetry/events.ts'
 import { createLogger } from '../../telemetry/log.ts'
@@ -29,6 +30,7 @@ import { payloadCodecOf } from '../../workers/temporal.ts'
 import { createTestDatabase, type TestDatabase } from './database.ts'
 import { activateDefaultPolicy } from './default-policy.ts'
 import { openTestEvidence } from './evidence.ts'
+import { derivedTranscripts } from './transcripts.ts'
 
 export type TestApi = AsyncDisposable & {
   readonly url: string
@@ -63,7 +65,9 @@ export async function startTestApi(): Promise<TestApi> {
   const evidence = await openTestEvidence({ pool, url: database.url, keys, log })
   const metrics = createMetrics()
   const events = createEvents(log, metrics)
-  const bus = createTokenBus({ pool, listener, onFault: () => undefined })
+  const plainBus = createTokenBus({ pool, listener, onFault: () => undefined })
+  const transcripts = derivedTranscripts(pool, testMasterKey)
+  const bus = sealBus(plainBus, transcripts)
   await activateDefaultPolicy(pool)
   const policy = await createPolicies({ pool, compile: compilePolicyText, listener, log })
   const roles: TestApi['roles'] = new Map()
@@ -98,6 +102,7 @@ export async function startTestApi(): Promise<TestApi> {
       durable,
       epochs,
       bus,
+      transcripts,
       pipeline,
       metrics,
       resolveModel,
@@ -136,7 +141,7 @@ export async function startTestApi(): Promise<TestApi> {
     tokenOf: (account) => tokenOf(url, account),
     async [Symbol.asyncDispose]() {
       await closeServer(server)
-      await bus[Symbol.asyncDispose]()
+      await plainBus[Symbol.asyncDispose]()
       await policy[Symbol.asyncDispose]()
       await evidence[Symbol.asyncDispose]()
       await epochs[Symbol.asyncDispose]()

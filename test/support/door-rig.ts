@@ -20,7 +20,7 @@ import type { SessionRow } from '../../db/chat-session.ts'
 import { insertNode, openWallet } from '../../db/identity.ts'
 import { createListener, createPool, type Pool } from '../../db/pool.ts'
 import { createPostgresQuota } from '../../db/quota.ts'
-import { createTokenBus, type PostgresTokenBus } from '../../db/token-bus.ts'
+import { createTokenBus } from '../../db/token-bus.ts'
 import { GatewayError } from '../../domain/errors.ts'
 import type { Principal } from '../../domain/principal.ts'
 import { scopeName } from '../../domain/revocation.ts'
@@ -30,6 +30,9 @@ import type { EvidenceKeeper } from '../../gateway/evidence.ts'
 import { createIdempotency } from '../../gateway/idempotency.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
 import { openSession } from '../../gateway/sessions.ts'
+import type { TokenBus } from '../../gateway/ports.ts'
+import { sealBus } from '../../gateway/sealed-bus.ts'
+import type { Transcripts } from '../../gateway/transcripts.ts'
 import { createSigningKeys } from '../../gateway/signing-keys.ts'
 import { openTurn, type OpenedTurn, type TurnDoorDeps } from '../../gateway/turn-door.ts'
 import { createEvents } from '../../telemetry/events.ts'
@@ -41,6 +44,7 @@ import { readDefaultPolicy } from './default-policy.ts'
 import { openTestEvidence } from './evidence.ts'
 import { connectLedgerFacts, type LedgerFacts } from './ledger-facts.ts'
 import { answer, conclude } from './played-worker.ts'
+import { testTranscripts } from './transcripts.ts'
 
 export type Submitting = (order: SubmitOrder) => Promise<Submitted>
 
@@ -49,7 +53,8 @@ export type DoorRig = AsyncDisposable & {
   readonly database: TestDatabase
   readonly pool: Pool
   readonly ledger: LedgerFacts
-  readonly bus: PostgresTokenBus
+  readonly bus: TokenBus
+  readonly transcripts: Transcripts
   readonly epochs: LiveEpochs
   readonly evidence: Pick<EvidenceKeeper, 'drain'>
   readonly metrics: Metrics
@@ -104,7 +109,9 @@ export async function createDoorRig(): Promise<DoorRig> {
   const quotaPool = createPool({ url: database.url, connectionsMax: 2 })
   const quota = createPostgresQuota(quotaPool)
   const pipeline = createPipeline({ pool, epochs, policy, evidence, quota, events, spanIds: () => null })
-  const bus = createTokenBus({ pool, listener, onFault: () => undefined })
+  const plainBus = createTokenBus({ pool, listener, onFault: () => undefined })
+  const transcripts = testTranscripts(pool)
+  const bus = sealBus(plainBus, transcripts)
   const ledger = await connectLedgerFacts(database.url)
   const agents = await readAgents()
   const prices = offeredPrices(await readPrices(), 'scripted')
@@ -129,7 +136,7 @@ export async function createDoorRig(): Promise<DoorRig> {
   }
   const catalogue = createAgentCatalogue({ pool, agents, prices, resolveModel, listTools })
   const clock = () => rig.clock()
-  const shared = { pool, pipeline, durable, prices, resolveModel, events, clock, catalogue, bus, epochs }
+  const shared = { pool, pipeline, durable, prices, resolveModel, events, clock, catalogue, bus, transcripts, epochs }
   const codec = createPayloadCodec([{ id: 'test', key: randomBytes(32) }])
   const routes = [
     ...createAgentRoutes(shared),
@@ -147,6 +154,7 @@ export async function createDoorRig(): Promise<DoorRig> {
     pool,
     ledger,
     bus,
+    transcripts,
     epochs,
     evidence,
     metrics,
@@ -170,11 +178,11 @@ export async function createDoorRig(): Promise<DoorRig> {
         model: undefined,
         content: [{ type: 'text', text: message }],
       }),
-    answer: (session, turn, words) => answer({ pool, bus }, { session, turn, words }),
+    answer: (session, turn, words) => answer({ pool, bus, transcripts }, { session, turn, words }),
     fail: (turn, code) => conclude({ pool, bus }, turn, { reason: code, status: 'error', code, message: 'It failed.' }),
     async [Symbol.asyncDispose]() {
       await served.stop()
-      await bus[Symbol.asyncDispose]()
+      await plainBus[Symbol.asyncDispose]()
       await evidence[Symbol.asyncDispose]()
       await epochs[Symbol.asyncDispose]()
       await ledger[Symbol.asyncDispose]()

@@ -19,6 +19,8 @@ import type { EffectClass } from '../../domain/tool.ts'
 import { createEpochs } from '../../gateway/epochs.ts'
 import { createMemoryQuota } from '../../gateway/quota-memory.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
+import { sealBus } from '../../gateway/sealed-bus.ts'
+import type { Transcripts } from '../../gateway/transcripts.ts'
 import { createSigningKeys } from '../../gateway/signing-keys.ts'
 import { createToolOffer } from '../../gateway/tool-offer.ts'
 import type { ModelEvent, ModelRequest } from '../../schemas/model.ts'
@@ -33,6 +35,7 @@ import { createTestDatabase, type TestDatabase } from './database.ts'
 import { readDefaultPolicy } from './default-policy.ts'
 import { openTestEvidence } from './evidence.ts'
 import { connectLedgerFacts, type LedgerFacts } from './ledger-facts.ts'
+import { derivedTranscripts } from './transcripts.ts'
 
 export type ModelScript = (request: ModelRequest, options: ModelCallOptions) => AsyncIterable<ModelEvent>
 export type ToolScript = (order: ToolOrder) => Promise<ToolOutcome>
@@ -43,6 +46,8 @@ export type OpenedTurn = {
   readonly wallet: string
   readonly labels: SessionLabels
 }
+
+export type Said = { readonly content: unknown; readonly stop_reason: string | null }
 
 export type TurnRig = AsyncDisposable & {
   readonly database: TestDatabase
@@ -58,6 +63,8 @@ export type TurnRig = AsyncDisposable & {
   readonly openTurn: (message: string, options?: { funds?: bigint; hold?: bigint }) => Promise<OpenedTurn>
   readonly nextTurn: (turn: OpenedTurn, message: string) => Promise<OpenedTurn>
   readonly events: (turnId: string) => Promise<{ kind: string; body: unknown }[]>
+  /** Messages of a kind, opened, in order of their steps. */
+  readonly messages: (turnId: string, kind: string) => Promise<Said[]>
 }
 
 const classes: Readonly<Record<string, EffectClass>> = { 'everything/get-sum': 'read', 'workbench/write_note': 'write' }
@@ -82,7 +89,9 @@ export async function createTurnRig({
   const events = createEvents(log, createMetrics())
   const quota = createMemoryQuota()
   const pipeline = createPipeline({ pool, epochs, policy, evidence, quota, events, spanIds: tracing.spanIds })
-  const bus = createTokenBus({ pool, listener, onFault: () => undefined })
+  const plainBus = createTokenBus({ pool, listener, onFault: () => undefined })
+  const transcripts = derivedTranscripts(pool, masterKey)
+  const bus = sealBus(plainBus, transcripts)
   const ledger = await connectLedgerFacts(database.url)
   const tools = {
     servers: () => ['everything', 'workbench'],
@@ -98,6 +107,7 @@ export async function createTurnRig({
     pipeline,
     members,
     bus,
+    transcripts,
     tools,
     events,
     tracing,
@@ -108,7 +118,8 @@ export async function createTurnRig({
     crashPoint: (name) => rig.crash(name),
     today: () => '2026-11-24',
   }
-  const begin = (turn: OpenedTurn, message: string, hold = holdMicros) => beginRow(database, { turn, message, hold })
+  const begin = (turn: OpenedTurn, message: string, hold = holdMicros) =>
+    beginRow({ database, transcripts }, { turn, message, hold })
   const rig: TurnRig = {
     database,
     ledger,
@@ -130,8 +141,19 @@ export async function createTurnRig({
     },
     events: async (turnId) =>
       [...(await bus.read(`turn:${turnId}`, 0n, 500))].map(({ kind, body }) => ({ kind, body })),
+    messages: async (turnId, kind) => {
+      const vault = await transcripts.ofTurn(turnId)
+      const rows = await ledger.query(
+        'SELECT turn_id AS "turnId", kind, step, position, content, stop_reason FROM message WHERE turn_id = $1 AND kind = $2 ORDER BY step',
+        [turnId, kind],
+      )
+      return rows.map((row) => ({
+        content: vault.openMessage(row as never),
+        stop_reason: row['stop_reason'] as string,
+      }))
+    },
     async [Symbol.asyncDispose]() {
-      await bus[Symbol.asyncDispose]()
+      await plainBus[Symbol.asyncDispose]()
       await evidence[Symbol.asyncDispose]()
       await epochs[Symbol.asyncDispose]()
       await ledger[Symbol.asyncDispose]()
@@ -166,9 +188,10 @@ async function openSession({ pool }: TestDatabase, ledger: LedgerFacts, funds: b
   return { sessionId, turnId: randomUUID(), wallet, labels }
 }
 
+type Begin = { readonly database: TestDatabase; readonly transcripts: Transcripts }
 type Row = { readonly turn: OpenedTurn; readonly message: string; readonly hold: bigint }
 
-async function beginRow({ pool }: TestDatabase, { turn, message, hold }: Row): Promise<void> {
+async function beginRow({ database: { pool }, transcripts }: Begin, { turn, message, hold }: Row): Promise<void> {
   const { rows } = await pool.query('SELECT wsid, asid FROM chat_session WHERE id = $1', [turn.sessionId])
   const { turnId, wallet, labels, sessionId } = turn
   const gate = [{ scope: scopeName('wallet', wallet), epoch: 0 }]
@@ -185,7 +208,9 @@ async function beginRow({ pool }: TestDatabase, { turn, message, hold }: Row): P
     tokenId: 'token',
     expiresAt: new Date(Date.now() + 3_600_000).toISOString(),
   }
-  const blocks = [{ type: 'text', text: message }]
+  const vault = await transcripts.ofSession(sessionId)
+  const place = { turnId, kind: 'user', step: 0, position: 0 } as const
+  const sealed = vault.sealMessage(place, [{ type: 'text', text: message }])
   const reply = await inTransaction(pool, (client) =>
     beginTurn(client, {
       turn: {
@@ -195,8 +220,10 @@ async function beginRow({ pool }: TestDatabase, { turn, message, hold }: Row): P
         walletId: labels.walletId,
         model: 'scripted-1',
         admission,
-        message: blocks,
-        preview: message,
+        message: sealed.content,
+        messageBytes: sealed.bytes,
+        messageImages: sealed.images,
+        preview: vault.sealPreview(message).toString('base64'),
       },
       scopes: gate.map(({ scope }) => scope),
       epochs: gate.map(({ epoch }) => epoch),
