@@ -20,7 +20,10 @@ import type { ActivityDeps } from './deps.ts'
 import { toFailure } from './failure.ts'
 
 export type LedgerActivities = ReturnType<typeof createLedgerActivities>
-type Deps = Pick<ActivityDeps, 'pool' | 'events' | 'prices' | 'today'>
+type Deps = Pick<ActivityDeps, 'pool' | 'events' | 'prices' | 'today'> & {
+  /** Before holds are looked at: what is ended here leaves none. */
+  readonly endLostTurns: () => Promise<void>
+}
 
 /** Numbers cross the line as decimal text. `next`: where the following page begins; null at the end. */
 export type Page = { readonly next: string | null; readonly found: number }
@@ -43,6 +46,7 @@ export function createLedgerActivities(deps: Deps) {
     },
     async settleHoldsPage({ after }: { readonly after: string | null }): Promise<Page> {
       return guarded(async () => {
+        if (after === null) await deps.endLostTurns()
         const orphans = await findOrphanHolds(deps.pool, {
           afterSeq: BigInt(after ?? 0),
           limit: orphanPageRows,

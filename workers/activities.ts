@@ -1,10 +1,12 @@
 // The activities of the durable worker with what they need.
 import { join } from 'node:path'
+import type { Durable } from '../clients/durable.ts'
 import { createModelUpstream, platformCredential } from '../clients/models.ts'
 import { createToolUpstreams, type ToolUpstreams } from '../clients/tools.ts'
 import type { Config } from '../config/load.ts'
 import { createAuditActivities } from '../activities/audit.ts'
 import { createLedgerActivities } from '../activities/ledger.ts'
+import { endLostTurns } from '../activities/lost-turns.ts'
 import { createModelActivities } from '../activities/model.ts'
 import type { ActivityDeps, CrashPoint } from '../activities/deps.ts'
 import { createToolActivities } from '../activities/tool.ts'
@@ -24,10 +26,11 @@ type Options = {
   readonly config: Config
   readonly log: Logger
   readonly crashPoint: (name: CrashPoint) => void
+  readonly durable: Pick<Durable, 'carriesTurn'>
 }
 
 /** Wires the activities; the caller disposes of the tool servers. */
-export async function wireActivities({ services, config, log, crashPoint }: Options): Promise<Activities> {
+export async function wireActivities({ services, config, log, crashPoint, durable }: Options): Promise<Activities> {
   const catalogue = await readToolCatalogue(config.toolsUrl)
   const environment = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LANG: 'C.UTF-8', TZ: 'UTC' }
   const guard = { command: process.execPath, args: [join(root, 'workers', 'local', 'stdio-guard.mjs')] }
@@ -49,6 +52,7 @@ export async function wireActivities({ services, config, log, crashPoint }: Opti
     agents: await readAgents(),
     prices: await readPrices(config.model.kind),
     events: services.events,
+    carriesTurn: durable.carriesTurn,
     tracing: services.tracing,
     crashPoint,
     today: () => services.clock().toISOString().slice(0, 10),
@@ -58,7 +62,7 @@ export async function wireActivities({ services, config, log, crashPoint }: Opti
       ...createModelActivities(deps),
       ...createToolActivities(deps),
       ...createTurnActivities(deps),
-      ...createLedgerActivities(deps),
+      ...createLedgerActivities({ ...deps, endLostTurns: () => endLostTurns(deps) }),
       ...createAuditActivities(deps),
     },
     tools,

@@ -24,6 +24,7 @@ beforeAll(async () => {
     },
     prices: await readPrices(),
     today: () => '2026-11-24',
+    endLostTurns: () => rig.endLostTurns(),
   })
 })
 afterAll(() => rig[Symbol.asyncDispose]())
@@ -107,6 +108,29 @@ test('a hold that cannot be settled is left and counted, and hides no other', as
   expect(unsettled).toEqual([holdOf(strange)])
   await rig.ledger.query("UPDATE turn SET model = 'scripted-1' WHERE id = $1", [strange.turnId])
   expect(await settle()).toEqual({ next: null, found: 1 })
+})
+
+test('a turn whose workflow is gone is ended and gives back what it held; one that runs, or that nobody can tell of, is left', async () => {
+  const turns = [await rig.openTurn('gone'), await rig.openTurn('runs'), await rig.openTurn('unclear')] as const
+  const [gone, running, unclear] = turns
+  for (const { turnId } of turns)
+    await rig.ledger.query(
+      "UPDATE turn_try SET state = 'queued', submitted_at = submitted_at - interval '1 hour' WHERE turn_id = $1",
+      [turnId],
+    )
+  rig.carries = async ({ turnId, sessionId }) => {
+    if (turnId === unclear.turnId) throw new Error('Temporal is down.')
+    return !(turnId === gone.turnId && sessionId === gone.sessionId)
+  }
+  await settle()
+  expect(await rig.ledger.held(gone.wallet)).toBe(0n)
+  expect((await rig.events(gone.turnId)).map(({ kind }) => kind)).toEqual(['turn_failed'])
+  for (const { turnId } of [running, unclear])
+    expect(await rig.ledger.query('SELECT state FROM turn_try WHERE turn_id = $1', [turnId])).toEqual([
+      { state: 'queued' },
+    ])
+  expect(await rig.ledger.held(running.wallet)).toBe(holdMicros)
+  rig.carries = async () => true
 })
 
 test('a hold that never had a try is settled after its time', async () => {
