@@ -64,7 +64,9 @@ test('a Temporal that is down is reported as unanswered, and as not ready', asyn
   const order = { labels: labelsOf(randomUUID()), turn: { turnId: randomUUID(), try: 1 }, rollOverTurns: 9 }
   expect(await down.submitTurn({ ...order, timeoutMs: 500 })).toEqual({ kind: 'unanswered' })
   expect(await down.isReady()).toBe(false)
-  await expect(down.carriesTurn({ sessionId: randomUUID(), turnId: randomUUID(), try: 1 })).rejects.toThrow()
+  await expect(down.carriesTurn({ sessionId: randomUUID(), turnId: randomUUID(), try: 1 })).rejects.toBeInstanceOf(
+    Error,
+  )
   await down[Symbol.asyncDispose]()
 })
 
