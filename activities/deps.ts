@@ -1,4 +1,5 @@
 // What the activities of a turn are given.
+import type { Durable } from '../clients/durable.ts'
 import type { ModelUpstream } from '../clients/models.ts'
 import type { ToolUpstreams } from '../clients/tools.ts'
 import type { Agent } from '../config/agents.ts'
@@ -34,6 +35,7 @@ export type ActivityDeps = {
   readonly agents: ReadonlyMap<string, Agent>
   readonly prices: PriceTable
   readonly events: Events
+  readonly carriesTurn: Durable['carriesTurn']
   readonly tracing: Pick<Tracing, 'span' | 'headers'>
   readonly crashPoint: (name: CrashPoint) => void
   /** Day of today, for the price rows that hold, ISO. */

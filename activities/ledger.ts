@@ -4,6 +4,7 @@ import { auditTotals, auditWallets, type LedgerFault } from '../db/ledger-audit.
 import { findOrphanHolds, type OrphanHold } from '../db/orphan-hold.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { postHold, voidHold } from '../db/turn-step.ts'
+import { InvariantError, invariant } from '../domain/errors.ts'
 import {
   ledgerAuditHoldMs,
   ledgerAuditPageWallets,
@@ -19,7 +20,10 @@ import type { ActivityDeps } from './deps.ts'
 import { toFailure } from './failure.ts'
 
 export type LedgerActivities = ReturnType<typeof createLedgerActivities>
-type Deps = Pick<ActivityDeps, 'pool' | 'events' | 'prices' | 'today'>
+type Deps = Pick<ActivityDeps, 'pool' | 'events' | 'prices' | 'today'> & {
+  /** Before holds are looked at: what is ended here leaves none. */
+  readonly endLostTurns: () => Promise<void>
+}
 
 /** Numbers cross the line as decimal text. `next`: where the following page begins; null at the end. */
 export type Page = { readonly next: string | null; readonly found: number }
@@ -42,6 +46,7 @@ export function createLedgerActivities(deps: Deps) {
     },
     async settleHoldsPage({ after }: { readonly after: string | null }): Promise<Page> {
       return guarded(async () => {
+        if (after === null) await deps.endLostTurns()
         const orphans = await findOrphanHolds(deps.pool, {
           afterSeq: BigInt(after ?? 0),
           limit: orphanPageRows,
@@ -49,7 +54,7 @@ export function createLedgerActivities(deps: Deps) {
           strayMs: orphanStrayMs,
         })
         let found = 0
-        for (const orphan of orphans) if ((await settle(deps, orphan)) === 'ok') found += 1
+        for (const orphan of orphans) if ((await settleOrTell(deps, orphan)) === 'ok') found += 1
         const last = orphans.at(-1)
         return { next: last && orphans.length === orphanPageRows ? last.seq.toString() : null, found }
       })
@@ -63,6 +68,24 @@ async function guarded<T>(work: () => Promise<T>): Promise<T> {
   } catch (error) {
     throw toFailure(error)
   }
+}
+
+// What cannot be priced or posted is left for a person: after a day the audit stops its wallet. It hides no other.
+async function settleOrTell(deps: Deps, orphan: OrphanHold): Promise<string> {
+  try {
+    return await settle(deps, orphan)
+  } catch (error) {
+    if (!isOfHold(error)) throw error
+    deps.events.holdUnsettled({ holdId: orphan.holdId, kind: orphan.kind ?? 'none' })
+    return 'unsettled'
+  }
+}
+
+// A price that is gone, or SQLSTATE classes 22 (data) and 23 (integrity): the database itself is well.
+function isOfHold(error: unknown): boolean {
+  if (error instanceof InvariantError) return true
+  const { code } = error as { readonly code?: unknown }
+  return typeof code === 'string' && /^2[23]/.test(code)
 }
 
 // Under the ids that the worker itself would use: whoever comes second is told that it stands.
@@ -81,6 +104,8 @@ async function settle(deps: Deps, orphan: OrphanHold): Promise<string> {
 function incurred({ prices, today }: Deps, { kind, model, usage, amountMicros }: OrphanHold): bigint | undefined {
   if (kind === 'tool') return amountMicros // a tool call holds its own price
   if (kind === null || model === null || usage === null) return undefined
-  const base = baseCost(rowsOf(prices.rows, model, today()), ModelUsage.parse(usage))
+  const used = ModelUsage.safeParse(usage).data
+  invariant(used, 'What was used is written as it was told.')
+  const base = baseCost(rowsOf(prices.rows, model, today()), used)
   return ceilToMicros(planCost(plans.managed, base, 0))
 }

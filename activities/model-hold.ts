@@ -15,10 +15,11 @@ export async function holdOfStep(
 ): Promise<StepHold> {
   const [first, next] = [turnHoldId({ ...ref, n: 0 }), turnHoldId({ ...ref, n: 1 })]
   const retaken = await readHold(pool, next)
-  if (retaken !== undefined) return { id: next, amountMicros: retaken }
+  if (retaken !== undefined) return { id: next, amountMicros: retaken.amountMicros }
   const held = await readHold(pool, first)
   if (held === undefined) return { id: first, amountMicros: neededMicros }
-  if (held >= neededMicros || ref.step > 1) return { id: first, amountMicros: held }
+  if (held.isVoided) return { id: next, amountMicros: neededMicros } // somebody died between the two
+  if (held.amountMicros >= neededMicros || ref.step > 1) return { id: first, amountMicros: held.amountMicros }
   await voidHold(pool, { voidId: voidId(first), holdId: first, reason: 'too-small' })
   return { id: next, amountMicros: neededMicros }
 }

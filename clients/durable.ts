@@ -8,6 +8,7 @@ import {
   WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
   type ClientOptions,
+  type WorkflowHandle,
 } from '@temporalio/client'
 import { isErrorCode, type ErrorCode } from '../domain/errors.ts'
 import {
@@ -15,9 +16,11 @@ import {
   closeSession,
   queues,
   revoked,
+  sessionView,
   sessionWorkflowId,
   submitTurn,
   turnUpdateId,
+  turnWorkflowId,
   type ChatSession,
   type SessionLabels,
   type TurnRef,
@@ -42,6 +45,8 @@ export type Durable = AsyncDisposable & {
   readonly cancelTurn: (sessionId: string, turnId: string) => Promise<void>
   readonly closeSession: (sessionId: string) => Promise<void>
   readonly revokeSession: (sessionId: string, epoch: number) => Promise<void>
+  /** Whether a workflow that runs will still end this try. Throws when nobody can say. */
+  readonly carriesTurn: (turn: TurnRef & { readonly sessionId: string }) => Promise<boolean>
   readonly isReady: () => Promise<boolean>
 }
 
@@ -77,6 +82,7 @@ export function createDurable(options: DurableOptions): Durable {
     cancelTurn: (sessionId, turnId) => signal(sessionId, (handle) => handle.signal(cancelTurn, { turnId })),
     closeSession: (sessionId) => signal(sessionId, (handle) => handle.signal(closeSession)),
     revokeSession: (sessionId, epoch) => signal(sessionId, (handle) => handle.signal(revoked, { epoch })),
+    carriesTurn: (turn) => connection.withDeadline(Date.now() + signalMs, () => carries(client, turn)),
     async isReady() {
       try {
         await connection.withDeadline(Date.now() + 1_000, () => connection.workflowService.getSystemInfo({}))
@@ -86,6 +92,26 @@ export function createDurable(options: DurableOptions): Durable {
       }
     },
     [Symbol.asyncDispose]: () => connection.close(),
+  }
+}
+
+// The session first: one that is over starts no child any more.
+async function carries(client: Client, turn: TurnRef & { readonly sessionId: string }): Promise<boolean> {
+  const session = client.workflow.getHandle(sessionWorkflowId(turn.sessionId))
+  if (await runs(session)) {
+    const { queue, current } = await session.query(sessionView)
+    const known = current === null ? queue : [current, ...queue]
+    if (known.some((each) => each.turnId === turn.turnId && each.try === turn.try)) return true
+  }
+  return runs(client.workflow.getHandle(turnWorkflowId(turn)))
+}
+
+async function runs(handle: Pick<WorkflowHandle, 'describe'>): Promise<boolean> {
+  try {
+    return (await handle.describe()).status.name === 'RUNNING'
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return false
+    throw error
   }
 }
 

@@ -2,18 +2,19 @@
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { micros, type Micros } from '../domain/money.ts'
-import type { ModelPrice } from '../domain/pricing.ts'
+import { rowsOf, type ModelPrice } from '../domain/pricing.ts'
 
-// USD per million tokens is micro-USD per token; with six decimals it is a whole number of pico-USD per token.
-const Rate = z
-  .string()
-  .regex(/^\d{1,6}(\.\d{1,6})?$/, 'must be a decimal string')
-  .transform((text) => {
-    const [whole = '0', fraction = ''] = text.split('.')
-    return BigInt(whole) * 1_000_000n + BigInt(fraction.padEnd(6, '0'))
-  })
-/** USD with up to six decimals: a whole number of micro-USD. */
-const Amount = Rate.transform((value) => micros(value))
+// In millionths: a rate in USD per million tokens becomes pico-USD per token, an amount in USD becomes micro-USD.
+const millionths = (decimals: number) =>
+  z
+    .string()
+    .regex(new RegExp(`^\\d{1,6}(\\.\\d{1,${decimals}})?$`), `must be a decimal string of up to ${decimals} decimals`)
+    .transform((text) => {
+      const [whole = '0', fraction = ''] = text.split('.')
+      return BigInt(whole) * 1_000_000n + BigInt(fraction.padEnd(6, '0'))
+    })
+const Rate = millionths(4) // whole hundreds: what a plan takes of them, in percent, is exact
+const Amount = millionths(6).transform((value) => micros(value))
 
 const Row = z.strictObject({
   models: z.array(z.string().min(1)).min(1),
@@ -51,7 +52,17 @@ export function parsePrices(text: string): PriceTable {
     if (!rows.some((row) => row.model === model))
       throw new Error(`prices: the alias ${alias} leads to ${model}, which has no price.`)
   }
+  refuseUnpricedPrompts(rows)
   return { aliases: parsed.data.aliases, rows, minimumBalanceMicros: parsed.data.minimumBalance }
+}
+
+// What a model has answered must have a price, however long its prompt was: one row of each day has no end.
+function refuseUnpricedPrompts(rows: readonly ModelPrice[]): void {
+  for (const { model, effectiveFrom } of rows) {
+    const tiers = rowsOf(rows, model, effectiveFrom).map(({ promptTokensMax }) => promptTokensMax)
+    if (new Set(tiers).size !== tiers.length || !tiers.includes(null))
+      throw new Error(`prices: ${model} from ${effectiveFrom} needs one row for each length of prompt, the last open.`)
+  }
 }
 
 /** The exact model id of a name, or undefined. */

@@ -7,7 +7,7 @@ export type OrphanHold = {
   readonly amountMicros: bigint
   readonly kind: 'model' | 'tool' | null
   readonly model: string | null
-  /** What an attempt under this hold recorded as used; null when nothing came of it. */
+  /** What an attempt under this hold recorded as used, a whole one before the newest broken one; null for none. */
   readonly usage: unknown
 }
 
@@ -23,7 +23,9 @@ export async function findOrphanHolds(
          THEN t.workflow_id END AS name) w
        LEFT JOIN turn_try y ON y.turn_id = split_part(w.name, ':', 1)::uuid AND y.try = split_part(w.name, ':', 2)::integer
        LEFT JOIN turn u ON u.id = y.turn_id
-       LEFT JOIN LATERAL (SELECT kind, usage FROM attempt WHERE hold_id = t.id AND outcome = 'ok' ORDER BY seq LIMIT 1) e ON true
+       LEFT JOIN LATERAL (SELECT kind, usage FROM attempt
+         WHERE hold_id = t.id AND (outcome = 'ok' OR (kind = 'model' AND usage IS NOT NULL AND outcome IS NOT NULL))
+         ORDER BY outcome = 'ok' DESC, seq DESC LIMIT 1) e ON true
      WHERE a.code = 'user' AND a.debits_pending > 0 AND t.seq > $1
        AND NOT EXISTS (SELECT 1 FROM transfer r WHERE r.pending_id = t.id AND r.op IN ('post', 'void'))
        AND CASE WHEN y.state IS NULL THEN t.at < clock_timestamp() - make_interval(secs => $4::double precision / 1000)

@@ -172,13 +172,16 @@ export async function wasAttempted(queryable: Queryable, effectKey: string): Pro
   return (rowCount ?? 0) > 0
 }
 
-/** Amount of a hold that was taken before. */
-export async function readHold(queryable: Queryable, holdId: string): Promise<bigint | undefined> {
-  const { rows } = await queryable.query<{ amount: bigint }>(
-    "SELECT amount FROM transfer WHERE id = $1 AND op = 'pending'",
+export type KnownHold = { readonly amountMicros: bigint; readonly isVoided: boolean }
+
+/** A hold that was taken before. */
+export async function readHold(queryable: Queryable, holdId: string): Promise<KnownHold | undefined> {
+  const { rows } = await queryable.query<KnownHold>(
+    `SELECT t.amount AS "amountMicros", EXISTS (SELECT 1 FROM transfer r WHERE r.pending_id = t.id AND r.op = 'void') AS "isVoided"
+     FROM transfer t WHERE t.id = $1 AND t.op = 'pending'`,
     [holdId],
   )
-  return rows[0]?.amount
+  return rows[0]
 }
 
 /** Posts the actual cost of a hold. Answers the ledger's code. */

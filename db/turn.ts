@@ -95,6 +95,21 @@ export async function staleTries(
   return rows
 }
 
+/** A few tries, any of them, that were taken long ago and have not ended. */
+export async function readLostCandidates(
+  queryable: Queryable,
+  order: { olderMs: number; limit: number },
+): Promise<{ sessionId: string; turnId: string; try: number; holdId: string }[]> {
+  const { rows } = await queryable.query<{ sessionId: string; turnId: string; try: number; holdId: string }>(
+    `SELECT t.session_id AS "sessionId", y.turn_id AS "turnId", y.try, y.hold_id AS "holdId"
+     FROM turn_try y JOIN turn t ON t.id = y.turn_id
+     WHERE y.state <> 'ended' AND y.state <> 'submitted'
+       AND y.submitted_at < clock_timestamp() - make_interval(secs => $1::double precision / 1000) ORDER BY random() LIMIT $2`,
+    [order.olderMs, order.limit],
+  )
+  return rows
+}
+
 /** The open socket of a chat POST took the last event. */
 export async function markDelivered(queryable: Queryable, turnId: string): Promise<void> {
   await queryable.query(

@@ -222,6 +222,8 @@ export const ledgerAuditHoldMs = 86_400_000 // a hold of no live work is settled
 export const moneyStopsShown = 100
 export const orphanEndedMs = 60_000 // after the end of its try; the worker that still posts has had its time
 export const orphanStrayMs = 900_000 // a hold without a try: its transaction is over within 5 s
+export const turnLostMs = 15 * 60_000 // after which somebody asks whether its workflow is still there
+export const lostTurnsLook = 20 // asked about in one run of the schedule, 5 s each at most
 export const orphanPageRows = 100
 export const upkeepPagesMax = 500 // of one workflow run
 

@@ -74,7 +74,7 @@ export function baseCost(rows: readonly ModelPrice[], usage: TokenUsage): Picos 
   )
 }
 
-/** What the wallet pays for a base cost under a plan. Exact: bases are multiples of 10^4 pico-USD by construction. */
+/** What the wallet pays for a base cost under a plan. Exact: bases are multiples of 100 pico-USD by construction. */
 export function planCost(plan: PlanTerms, base: Picos, toolCalls: number): Picos {
   return picos((base * plan.percentOfBase) / 100n + plan.picosPerToolCall * BigInt(toolCalls))
 }

@@ -46,9 +46,11 @@ function estimates({ prices, clock }: WalletDeps, available: bigint): Record<str
   const day = clock().toISOString().slice(0, 10)
   const models = [...new Set(Object.values(prices.aliases))]
   return Object.fromEntries(
-    models.map((model) => {
-      const cost = modelReservation(rowsOf(prices.rows, model, day), plans.managed, typicalTurn)
-      return [model, cost === 0n || available <= 0n ? 0 : Number(available / cost)]
+    models.flatMap((model) => {
+      const rows = rowsOf(prices.rows, model, day)
+      if (rows.length === 0) return [] // its first day is yet to come
+      const cost = modelReservation(rows, plans.managed, typicalTurn)
+      return [[model, cost === 0n || available <= 0n ? 0 : Number(available / cost)]]
     }),
   )
 }

@@ -21,6 +21,7 @@ export type Events = {
   readonly turnEnded: (fact: { turnId: string; try: number; outcome: string; seconds: number }) => void
   readonly chargePosted: (fact: { kind: string; micros: bigint; turnId: string }) => void
   readonly moneyHalted: (fact: { kind: string; walletId: bigint | null }) => void
+  readonly holdUnsettled: (fact: { holdId: string; kind: string }) => void
   readonly streamDropped: (fact: { reason: string }) => void
 }
 
@@ -71,6 +72,10 @@ export function createEvents(log: Logger, metrics: Metrics): Events {
     moneyHalted({ kind, walletId }) {
       metrics.count('money_halts', { kind })
       say('money-halted', { kind, walletId: walletId === null ? 'all' : walletId.toString() })
+    },
+    holdUnsettled(fact) {
+      metrics.count('holds_unsettled', { kind: fact.kind })
+      say('hold-unsettled', fact)
     },
     streamDropped({ reason }) {
       metrics.count('streams_dropped', { reason })

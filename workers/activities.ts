@@ -1,5 +1,6 @@
 // The activities of the durable worker with what they need.
 import { join } from 'node:path'
+import type { Durable } from '../clients/durable.ts'
 import { createModelUpstream, platformCredential } from '../clients/models.ts'
 import { redactedModel, redactedTools } from '../clients/redacted.ts'
 import { createToolUpstreams, type ToolUpstreams } from '../clients/tools.ts'
@@ -8,6 +9,7 @@ import { knownSecrets } from '../config/secrets.ts'
 import { createRedactor } from '../domain/redaction.ts'
 import { createAuditActivities } from '../activities/audit.ts'
 import { createLedgerActivities } from '../activities/ledger.ts'
+import { endLostTurns } from '../activities/lost-turns.ts'
 import { createModelActivities } from '../activities/model.ts'
 import type { ActivityDeps, CrashPoint } from '../activities/deps.ts'
 import { createToolActivities } from '../activities/tool.ts'
@@ -27,10 +29,11 @@ type Options = {
   readonly config: Config
   readonly log: Logger
   readonly crashPoint: (name: CrashPoint) => void
+  readonly durable: Pick<Durable, 'carriesTurn'>
 }
 
 /** Wires the activities; the caller disposes of the tool servers. */
-export async function wireActivities({ services, config, log, crashPoint }: Options): Promise<Activities> {
+export async function wireActivities({ services, config, log, crashPoint, durable }: Options): Promise<Activities> {
   const catalogue = await readToolCatalogue(config.toolsUrl)
   const environment = { PATH: process.env['PATH'] ?? '/usr/bin:/bin', LANG: 'C.UTF-8', TZ: 'UTC' }
   const guard = { command: process.execPath, args: [join(root, 'workers', 'local', 'stdio-guard.mjs')] }
@@ -51,6 +54,7 @@ export async function wireActivities({ services, config, log, crashPoint }: Opti
     agents: await readAgents(),
     prices: await readPrices(config.model.kind),
     events: services.events,
+    carriesTurn: durable.carriesTurn,
     tracing: services.tracing,
     crashPoint,
     today: () => services.clock().toISOString().slice(0, 10),
@@ -60,7 +64,7 @@ export async function wireActivities({ services, config, log, crashPoint }: Opti
       ...createModelActivities(deps),
       ...createToolActivities(deps),
       ...createTurnActivities(deps),
-      ...createLedgerActivities(deps),
+      ...createLedgerActivities({ ...deps, endLostTurns: () => endLostTurns(deps) }),
       ...createAuditActivities(deps),
     },
     tools,

@@ -8,6 +8,7 @@ import {
   type WorkflowBundleOption,
 } from '@temporalio/worker'
 import type { CrashPoint } from '../activities/deps.ts'
+import { createDurable } from '../clients/durable.ts'
 import type { TemporalSettings } from '../config/temporal.ts'
 import { readTemporalSettings } from './files.ts'
 import { wireActivities } from './activities.ts'
@@ -35,7 +36,8 @@ export async function runDurable({ config, log, signal, ready }: ProcessContext,
   const [services, settings] = await Promise.all([assemble({ config, log, name: 'durable' }), readTemporalSettings()])
   const plugins = temporalPlugins({ codec: payloadCodecOf(services.seal), tracing: services.tracing })
   const bundle = parts.bundle ?? (await workflowBundle(plugins))
-  const { activities, tools } = await wireActivities({ services, config, log, crashPoint: parts.crashPoint })
+  const durable = createDurable({ address, namespace: config.temporal.namespace, client: { plugins } })
+  const { activities, tools } = await wireActivities({ services, config, log, durable, crashPoint: parts.crashPoint })
   const connection = await NativeConnection.connect({ address })
   const common: Omit<WorkerOptions, 'taskQueue'> = {
     connection,
@@ -60,6 +62,7 @@ export async function runDurable({ config, log, signal, ready }: ProcessContext,
     await Promise.all(running)
   } finally {
     await connection.close()
+    await durable[Symbol.asyncDispose]()
     await tools[Symbol.asyncDispose]()
     await services[Symbol.asyncDispose]()
   }

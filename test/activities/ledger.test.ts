@@ -13,13 +13,18 @@ import { createTurnRig, holdMicros, type OpenedTurn, type TurnRig } from '../sup
 
 let rig: TurnRig
 let activities: LedgerActivities
+const unsettled: string[] = []
 beforeAll(async () => {
   rig = await createTurnRig()
   activities = createLedgerActivities({
     pool: rig.database.pool,
-    events: createEvents(createLogger({ level: 'silent', name: 'test' }), createMetrics()),
+    events: {
+      ...createEvents(createLogger({ level: 'silent', name: 'test' }), createMetrics()),
+      holdUnsettled: ({ holdId }) => unsettled.push(holdId),
+    },
     prices: await readPrices(),
     today: () => '2026-11-24',
+    endLostTurns: () => rig.endLostTurns(),
   })
 })
 afterAll(() => rig[Symbol.asyncDispose]())
@@ -32,11 +37,11 @@ const endTryOf = ({ turnId }: OpenedTurn, secondsAgo = 120) =>
     [turnId, secondsAgo],
   )
 const usage = { inputTokens: 10, outputTokens: 5, cacheReadTokens: 0, cacheWrite5mTokens: 0, cacheWrite1hTokens: 0 }
-const recordUsage = (turn: OpenedTurn, kind: 'model' | 'tool') =>
+const recordUsage = (turn: OpenedTurn, kind: 'model' | 'tool', outcome = 'ok') =>
   rig.ledger.query(
     `INSERT INTO attempt (id, seq, kind, effect_key, tenant, wallet_id, turn_id, step, scopes, hold_id, usage, outcome)
-     SELECT gen_random_uuid(), nextval('effect_seq'), $3, 'e', 't', wallet_id, id, 1, '{}', $2, $4, 'ok' FROM turn WHERE id = $1`,
-    [turn.turnId, holdOf(turn), kind, JSON.stringify(usage)],
+     SELECT gen_random_uuid(), nextval('effect_seq'), $3, 'e', 't', wallet_id, id, 1, '{}', $2, $4, $5 FROM turn WHERE id = $1`,
+    [turn.turnId, holdOf(turn), kind, JSON.stringify(usage), outcome],
   )
 async function age(holdId: string, seconds: number): Promise<void> {
   await rig.ledger.query('ALTER TABLE transfer DISABLE TRIGGER transfer_append_only')
@@ -79,6 +84,53 @@ test('what was used is posted: a model by its price, a tool by what it held', as
   expect(left).toBeLessThan(1_000_000n)
   expect(left).toBeGreaterThan(1_000_000n - holdMicros)
   expect(await rig.ledger.available(tool.wallet)).toBe(999_500n)
+})
+
+test('what a broken attempt had used is posted too, the newest that told any', async () => {
+  const turn = await rig.openTurn('broken')
+  await recordUsage(turn, 'model', 'upstream-timeout')
+  await endTryOf(turn)
+  expect(await settle()).toEqual({ next: null, found: 1 })
+  const left = await rig.ledger.available(turn.wallet)
+  expect(left).toBeLessThan(1_000_000n)
+  expect(left).toBeGreaterThan(1_000_000n - holdMicros)
+})
+
+test('a hold that cannot be settled is left and counted, and hides no other', async () => {
+  const [strange, plain] = [await rig.openTurn('strange'), await rig.openTurn('plain')]
+  await recordUsage(strange, 'model')
+  await rig.ledger.query("UPDATE turn SET model = 'taken-off-the-list' WHERE id = $1", [strange.turnId])
+  await endTryOf(strange)
+  await endTryOf(plain)
+  expect(await settle()).toEqual({ next: null, found: 1 })
+  expect(await rig.ledger.held(plain.wallet)).toBe(0n)
+  expect(await rig.ledger.held(strange.wallet)).toBe(holdMicros)
+  expect(unsettled).toEqual([holdOf(strange)])
+  await rig.ledger.query("UPDATE turn SET model = 'scripted-1' WHERE id = $1", [strange.turnId])
+  expect(await settle()).toEqual({ next: null, found: 1 })
+})
+
+test('a turn whose workflow is gone is ended and gives back what it held; one that runs, or that nobody can tell of, is left', async () => {
+  const turns = [await rig.openTurn('gone'), await rig.openTurn('runs'), await rig.openTurn('unclear')] as const
+  const [gone, running, unclear] = turns
+  for (const { turnId } of turns)
+    await rig.ledger.query(
+      "UPDATE turn_try SET state = 'queued', submitted_at = submitted_at - interval '1 hour' WHERE turn_id = $1",
+      [turnId],
+    )
+  rig.carries = async ({ turnId, sessionId }) => {
+    if (turnId === unclear.turnId) throw new Error('Temporal is down.')
+    return !(turnId === gone.turnId && sessionId === gone.sessionId)
+  }
+  await settle()
+  expect(await rig.ledger.held(gone.wallet)).toBe(0n)
+  expect((await rig.events(gone.turnId)).map(({ kind }) => kind)).toEqual(['turn_failed'])
+  for (const { turnId } of [running, unclear])
+    expect(await rig.ledger.query('SELECT state FROM turn_try WHERE turn_id = $1', [turnId])).toEqual([
+      { state: 'queued' },
+    ])
+  expect(await rig.ledger.held(running.wallet)).toBe(holdMicros)
+  rig.carries = async () => true
 })
 
 test('a hold that never had a try is settled after its time', async () => {

@@ -3,6 +3,9 @@
 import { MockActivityEnvironment } from '@temporalio/testing'
 import { DefaultLogger } from '@temporalio/worker'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { holdOfStep } from '../../activities/model-hold.ts'
+import { turnHoldId, voidId } from '../../crypto/turn-ids.ts'
+import { voidHold } from '../../db/turn-step.ts'
 import { GatewayError } from '../../domain/errors.ts'
 import { ask, createTurnRig, say, type OpenedTurn, type TurnRig } from '../support/turn-rig.ts'
 
@@ -57,4 +60,14 @@ test('a wallet that cannot cover what the conversation has become asks no model'
   }
   await expect(callModel(turn)).rejects.toMatchObject({ type: 'insufficient-funds', nonRetryable: true })
   expect(await rig.ledger.available(turn.wallet)).toBe(200n)
+})
+
+test('a hold that was voided for a larger one is not taken for standing when the request has become smaller again', async () => {
+  const turn = await rig.openTurn('hello', { hold: 100n })
+  const first = turnHoldId({ turnId: turn.turnId, try: 1, step: 1, n: 0 })
+  await voidHold(rig.database.pool, { voidId: voidId(first), holdId: first, reason: 'too-small' }) // then the worker died
+  expect(await holdOfStep({ pool: rig.database.pool }, { turnId: turn.turnId, try: 1, step: 1 }, 90n)).toEqual({
+    id: turnHoldId({ turnId: turn.turnId, try: 1, step: 1, n: 1 }),
+    amountMicros: 90n,
+  })
 })

@@ -1,5 +1,8 @@
 // Balance, history and play money.
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { micros } from '../../domain/money.ts'
+import { balanceOf } from '../../gateway/wallet.ts'
+import { readPrices } from '../../workers/files.ts'
 import { createDoorRig, type DoorRig } from '../support/door-rig.ts'
 
 let rig: DoorRig
@@ -63,6 +66,18 @@ test('a new wallet has nothing, and says null where there is no source', async (
     estimatedMessages: { 'scripted-1': 0 },
     walletAddress: person.principal.wallet,
   })
+})
+
+test('a model whose price begins later is not estimated, and hides no balance', async () => {
+  const { rows } = await readPrices()
+  const later = rows
+    .filter(({ model }) => model === 'scripted-1')
+    .map((row) => ({ ...row, effectiveFrom: '2099-01-01' }))
+  const prices = { aliases: { now: 'claude-opus-5-5', later: 'scripted-1' }, minimumBalanceMicros: micros(0n) }
+  const { principal } = await rig.signIn()
+  const table = { ...prices, rows: [...rows.filter(({ model }) => model === 'claude-opus-5-5'), ...later] }
+  const balance = await balanceOf({ pool: rig.pool, prices: table, clock: rig.clock }, principal)
+  expect(Object.keys(balance.estimatedMessages)).toEqual(['claude-opus-5-5'])
 })
 
 test('a turn is reserved, charged and listed, and the parts of the balance add up', async () => {

@@ -4,6 +4,7 @@ import { randomBytes, randomUUID } from 'node:crypto'
 import { afterAll, afterEach, beforeAll, beforeEach, expect, test } from 'vitest'
 import { budgetOver, listBudgets, setBudget, type BudgetKey, type SpendingNames } from '../../db/budget.ts'
 import { openWallet } from '../../db/identity.ts'
+import { auditWallets } from '../../db/ledger-audit.ts'
 import { insertScope, readScope, updateScope } from '../../db/runtime-scope.ts'
 import { inTransaction } from '../../db/transaction.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
@@ -161,8 +162,39 @@ test('a posting, and what exceeds its hold, counts for the scope of the hold, wi
   expect(metas.map(({ meta }) => meta)).toEqual([
     { scopeId, sessionId: 's' },
     { scopeId, sessionId: 's', step: 1 },
-    { scopeId, sessionId: 's', step: 1 },
+    { scopeId, sessionId: 's', step: 1, heldOn: expect.any(String) },
   ])
+})
+
+test('a posting counts for the names of its hold and no others, whatever the caller says, or says nothing', async () => {
+  const scopeId = await openScope()
+  for (const said of [{ scopeId, sessionId: 's', reflection: true }, null]) {
+    const id = randomUUID()
+    expect(await hold(50n, {}, id)).toBe('ok')
+    const posted = await ask(
+      'SELECT ledger_post(gen_random_uuid(), $1, 80, 10::smallint, $2, gen_random_uuid()) AS answer',
+      [id, said && JSON.stringify(said)],
+    )
+    expect(posted).toBe('ok')
+  }
+  expect(await readScope(database.pool, { walletId: wallet, id: scopeId })).toMatchObject({ spentMicros: 0n })
+  await limit(['scope', scopeId, 'total'], 100n)
+  await limit(['session', 's', 'total'], 100n)
+  expect((await listBudgets(database.pool, wallet)).map(({ spentMicros }) => spentMicros)).toEqual([0n, 0n])
+  expect((await auditWallets(database.pool, { after: wallet - 1n, limit: 1, holdMs: 60_000 })).faults).toEqual([])
+})
+
+test('what exceeds a hold counts on the day of the hold, also for a budget that is set after midnight', async () => {
+  const id = randomUUID()
+  await hold(50n, {}, id)
+  await ledger.query('ALTER TABLE transfer DISABLE TRIGGER transfer_append_only')
+  await ledger.query("UPDATE transfer SET at = at - interval '1 day' WHERE id = $1", [id])
+  await ledger.query('ALTER TABLE transfer ENABLE TRIGGER transfer_append_only')
+  expect(await post(id, 80n)).toBe('ok')
+  await limit(['wallet', address], 70n)
+  expect(await listBudgets(database.pool, wallet)).toMatchObject([{ period: 'daily', spentMicros: 0n }])
+  await limit(['wallet', address, 'weekly'], 70n)
+  expect(await listBudgets(database.pool, wallet)).toMatchObject([{ period: 'daily' }, { spentMicros: 80n }])
 })
 
 test.each([

@@ -30,6 +30,16 @@ test('a table with a float, an unknown key or an alias to nowhere is refused', (
   expect(() => parsePrices(file.replace('haiku: claude-haiku-5-5', 'haiku: claude-haiku-9'))).toThrow('alias haiku')
 })
 
+test.each([
+  ['no row for long prompts', /.*models: \[claude-haiku-5-5\].*input: "0\.50".*\n/, '', 'claude-haiku-5-5'],
+  ['two rows without an end', 'promptTokensMax: 100000, ', '', 'claude-haiku-5-5'],
+  ['a price that a plan cannot take a percentage of', 'input: "8"', 'input: "8.00001"', 'decimal'],
+] as const)('a table with %s is refused', (...[, from, to, named]) => {
+  const text = file.replace(from, to)
+  expect(text).not.toBe(file)
+  expect(() => parsePrices(text)).toThrow(named)
+})
+
 test('a row does not hold before its day', () => {
   expect(rowsOf(table.rows, 'claude-haiku-4-5', '2026-10-06')).toEqual([])
   expect(rowsOf(table.rows, 'claude-haiku-4-5', '2026-10-07')).toHaveLength(1)

@@ -1,6 +1,8 @@
 // The door of a chat turn, on a real database and pipeline: refusals charge nothing and never run, clumsy clients get one
 // turn, money admits exactly what it pays for.
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { lockTurn } from '../../db/turn-step.ts'
+import { inTransaction } from '../../db/transaction.ts'
 import { turnQueueMax } from '../../domain/limits.ts'
 import { createMemoryQuota } from '../../gateway/quota-memory.ts'
 import { openTurn } from '../../gateway/turn-door.ts'
@@ -202,6 +204,34 @@ test('a turn that failed before it said anything gets its next try, and viewers 
   expect(kinds).toEqual(['delta', 'turn_completed'])
   expect(await count('message', session.id)).toBe(2)
 })
+
+test('a next try and a late worker of the one before wait for each other, never in a circle', async () => {
+  const person = await rig.signIn()
+  const session = await rig.openSession(person)
+  const first = await rig.post(person, session, { message: 'late' })
+  await rig.ledger.query(
+    "SELECT ledger_void(gen_random_uuid(), hold_id, 12::smallint, '{}') FROM turn_try WHERE turn_id = $1",
+    [first.turnId],
+  )
+  await rig.fail(first, 'upstream-timeout')
+  const second = await inTransaction(rig.pool, async (client) => {
+    await lockTurn(client, first.turnId)
+    const next = rig.post(person, session, { message: 'late' })
+    await expect
+      .poll(async () => Number((await rig.ledger.query(waiting))[0]?.['n']), { timeout: 5_000 })
+      .toBeGreaterThan(0)
+    await client.query('SELECT 1 FROM chat_session WHERE id = $1 FOR NO KEY UPDATE', [session.id])
+    await client.query(
+      "SELECT ledger_post(gen_random_uuid(), hold_id, 1, 10::smallint, '{}', gen_random_uuid()) FROM turn_try WHERE turn_id = $1 AND try = 1",
+      [first.turnId],
+    )
+    return { next }
+  })
+  expect(await second.next).toMatchObject({ turnId: first.turnId, try: 2 })
+})
+
+const waiting = `SELECT count(*) AS n FROM pg_stat_activity
+  WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%turn_begin%'`
 
 test('more messages than may wait are refused, and hold nothing', async () => {
   const person = await rig.signIn()

@@ -1,6 +1,7 @@
 // Activities of a turn on a real database and a real pipeline; only the model and the tool servers are scripted.
 import { randomBytes, randomUUID } from 'node:crypto'
 import type { ActivityDeps, CrashPoint } from '../../activities/deps.ts'
+import { endLostTurns } from '../../activities/lost-turns.ts'
 import { createModelActivities } from '../../activities/model.ts'
 import { createToolActivities } from '../../activities/tool.ts'
 import { createTurnActivities } from '../../activities/turn.ts'
@@ -59,6 +60,9 @@ export type TurnRig = AsyncDisposable & {
   model: ModelScript
   tool: ToolScript
   crash: (name: CrashPoint) => void
+  /** What Temporal says of a turn. */
+  carries: ActivityDeps['carriesTurn']
+  readonly endLostTurns: () => Promise<void>
   /** A wallet with money, a session, and a turn as the door leaves it. */
   readonly openTurn: (message: string, options?: { funds?: bigint; hold?: bigint }) => Promise<OpenedTurn>
   readonly nextTurn: (turn: OpenedTurn, message: string) => Promise<OpenedTurn>
@@ -115,6 +119,7 @@ export async function createTurnRig({
     offer: createToolOffer({ tools, classes, policy, log }),
     agents: await readAgents(),
     prices: await readPrices(),
+    carriesTurn: (turn) => rig.carries(turn),
     crashPoint: (name) => rig.crash(name),
     today: () => '2026-11-24',
   }
@@ -129,6 +134,8 @@ export async function createTurnRig({
     },
     tool: () => Promise.reject(new Error('This test calls no tool.')),
     crash: () => undefined,
+    carries: async () => true,
+    endLostTurns: () => endLostTurns(deps),
     async openTurn(message, { funds = 1_000_000n, hold = holdMicros } = {}) {
       const turn = await openSession(database, ledger, funds)
       await begin(turn, message, hold)

@@ -64,6 +64,9 @@ test('a Temporal that is down is reported as unanswered, and as not ready', asyn
   const order = { labels: labelsOf(randomUUID()), turn: { turnId: randomUUID(), try: 1 }, rollOverTurns: 9 }
   expect(await down.submitTurn({ ...order, timeoutMs: 500 })).toEqual({ kind: 'unanswered' })
   expect(await down.isReady()).toBe(false)
+  await expect(down.carriesTurn({ sessionId: randomUUID(), turnId: randomUUID(), try: 1 })).rejects.toBeInstanceOf(
+    Error,
+  )
   await down[Symbol.asyncDispose]()
 })
 
@@ -128,6 +131,28 @@ test('the same turn and try again is accepted and runs once, also after the sess
 })
 
 const viewOf = (sessionId: string) => sessionHandle(bench, sessionId).query(sessionView)
+
+test('a turn is carried while its workflow runs or its session has it waiting, and by nobody after both are terminated', async () => {
+  const { activities, of } = fakes({ hold: true })
+  const sessionId = randomUUID()
+  const [first, second] = [randomUUID(), randomUUID()]
+  const carried = (turnId: string) => bench.durable.carriesTurn({ sessionId, turnId, try: 1 })
+  await bench.withWorkers(activities, async () => {
+    await submit(sessionId, first)
+    await submit(sessionId, second)
+    await until(() => of('model').length === 1, 5_000)
+    expect([await carried(first), await carried(second), await carried(randomUUID())]).toEqual([true, true, false])
+    await sessionHandle(bench, sessionId).terminate()
+    expect(await carried(second)).toBe(false)
+    await until(async () => !(await carried(first)), 10_000) // its child is cancelled, and closes its rows itself
+    expect(of('failed')).toEqual([{ what: 'failed', turnId: first, code: 'turn-cancelled' }])
+    await submit(sessionId, randomUUID()) // a new run of the session knows nothing of them
+    expect(await carried(second)).toBe(false)
+    await sessionHandle(bench, sessionId).signal(closeSession)
+    await sessionHandle(bench, sessionId).result()
+  })
+  expect(await bench.durable.carriesTurn({ sessionId: randomUUID(), turnId: second, try: 1 })).toBe(false)
+})
 
 test('a session rolls over between turns and keeps its mailbox', async () => {
   const { activities, of } = fakes()
