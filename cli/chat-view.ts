@@ -1,7 +1,7 @@
 // The events of a turn on a terminal, or as one JSON text per line.
 import { formatMicros, type ChatEvent } from '../sdk/client.ts'
 import type { CliDeps } from './deps.ts'
-import { oneLine, printNote, styled, type Style } from './output.ts'
+import { jsonText, oneLine, printNote, styled, type Style } from './output.ts'
 
 export type ChatView = {
   readonly session: (session: { readonly id: string; readonly agentId: string; readonly isNew: boolean }) => void
@@ -16,7 +16,7 @@ export function createChatView(deps: CliDeps, { json }: { readonly json: boolean
 }
 
 function jsonView(deps: CliDeps): ChatView {
-  const line = (value: unknown) => deps.out(`${JSON.stringify(value)}\n`)
+  const line = (value: unknown) => deps.out(`${jsonText(value)}\n`)
   return {
     session: ({ id, agentId }) => line({ type: 'session', data: { id, agentId } }),
     event: ({ type, id, data }) => line({ type, ...(id === undefined ? {} : { id }), data }),

@@ -41,8 +41,10 @@ export type CliDeps = {
   readonly openOutput: (path: string | undefined) => Promise<Output>
   readonly signerFromKey: (key: `0x${string}`) => Signer
   readonly newKey: () => `0x${string}`
-  /** Whether a person looks at `out`: colours. */
+  /** Whether a person looks at `out`. */
   readonly isTty: boolean
+  /** Whether that person wants colours there. */
+  readonly hasColours: boolean
   /** Whether a person types the input: prompts. */
   readonly isInputTty: boolean
   readonly inputLines: () => AsyncIterable<string>

@@ -9,7 +9,7 @@ import type { CliDeps, Command } from './deps.ts'
 import { exitCodeOf, exitCodes, FileError, NotSignedInError, UsageError } from './exit-codes.ts'
 import { link } from './link.ts'
 import { login } from './login.ts'
-import { printNote } from './output.ts'
+import { jsonText, printNote } from './output.ts'
 import { policy } from './policy.ts'
 import { scope } from './scope.ts'
 import { sessions } from './sessions.ts'
@@ -83,7 +83,7 @@ function complain(deps: CliDeps, error: unknown, args: readonly string[]): numbe
   const hint = hintOf(error, exitCode, args[0])
   if (args.includes('--json')) {
     const facts = error instanceof GatehouseError ? publicFacts(error) : { code: wordOf(error) }
-    deps.err(`${JSON.stringify({ error: { ...facts, message, ...(hint === undefined ? {} : { hint }) }, exitCode })}\n`)
+    deps.err(`${jsonText({ error: { ...facts, message, ...(hint === undefined ? {} : { hint }) }, exitCode })}\n`)
     return exitCode
   }
   printNote(deps, `gatehouse: ${message}`)

@@ -101,7 +101,9 @@ const deps: CliDeps = {
     return { address: account.address, signMessage: (text) => account.signMessage({ message: text }) }
   },
   newKey: generatePrivateKey,
-  isTty: process.stdout.isTTY && env('NO_COLOR') === undefined,
+  isTty: process.stdout.isTTY,
+  // https://no-color.org: any text in NO_COLOR switches colours off, an empty one does not.
+  hasColours: process.stdout.isTTY && env('NO_COLOR') === undefined && env('TERM') !== 'dumb',
   isInputTty: process.stdin.isTTY,
   inputLines,
   signal: interrupted.signal,

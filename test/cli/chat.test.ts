@@ -119,6 +119,24 @@ test('an answer cannot command the terminal', async () => {
   expect(ours.reduce((text, colour) => text.replaceAll(colour, ''), ran.out)).not.toMatch(/(?!\n)\p{Cc}/u)
 })
 
+test('JSON lines cannot command the terminal either, and say the same', async () => {
+  const evil = 'a\u009B2J\u0085b\u2028c\u202Ed\u007F'
+  api.on(post, stream(frames([['text', evil], done()])))
+  const ran = await chat('hi', '--json')
+  expect(ran.out).not.toMatch(/[\u007F-\u009F\u2028\u2029\u202A-\u202E\u2066-\u2069]/u)
+  const said = ran.out.trimEnd().split('\n')
+  expect(said.map((line) => JSON.parse(line) as unknown)).toContainEqual({ type: 'text', id: '1', data: evil })
+})
+
+test('thoughts are shown to a person, colours only when wanted', async () => {
+  api.on(post, stream(frames([['thinking', 'Hm.'], ['text', 'Well.'], done()])))
+  const plain = await desk.run(['chat', 'assistant', 'hi'], { isTty: true, hasColours: false })
+  expect(plain.out).toMatch(/^Hm\.\nWell\.\ncost/)
+  expect(plain.out).not.toContain('\u001B')
+  const coloured = await desk.run(['chat', 'assistant', 'hi'], { isTty: true })
+  expect(coloured.out).toContain('\u001B[2mHm.\u001B[0m')
+})
+
 test('prints the answer, the tools and the cost', async () => {
   expect(await chat('add 2 and 40 with the tool')).toEqual({
     code: 0,

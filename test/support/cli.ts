@@ -57,6 +57,7 @@ export function createDesk(): Desk {
         },
         newKey: generatePrivateKey,
         isTty: false,
+        hasColours: more.isTty === true,
         isInputTty: false,
         inputLines: () => linesOf([]),
         signal: new AbortController().signal,
