@@ -60,6 +60,8 @@ export function createDesk(): Desk {
         hasColours: more.isTty === true,
         isInputTty: false,
         inputLines: () => linesOf([]),
+        openEditor: undefined,
+        onInterrupt: () => () => undefined,
         signal: new AbortController().signal,
         now: () => now,
         ...more,
