@@ -2,6 +2,7 @@
 // a gateway that says nothing for a while, leaves it.
 import { cancelledTurnWaitMs } from '../domain/limits.ts'
 import { GatehouseError, type ChatStream, type Client, type SessionRef } from '../sdk/client.ts'
+import type { ChatView } from './chat-view.ts'
 import type { CliDeps } from './deps.ts'
 import { printNote } from './output.ts'
 
@@ -9,6 +10,7 @@ export type TurnOwner = {
   readonly deps: CliDeps
   readonly client: Client
   readonly session: SessionRef
+  readonly view: Pick<ChatView, 'broken'>
   /** The command that comes back to the session. */
   readonly wayBack: string
 }
@@ -22,15 +24,17 @@ export type Interruption = {
   readonly release: () => void
 }
 
-/** Listens for interrupts until released. `leave` ends the reading of the turn. */
-export function listenForInterrupts(owner: TurnOwner, stream: ChatStream, leave: () => void): Interruption {
+/** Listens for interrupts until released. `leaving` ends the reading of the turn, and a cancel that hangs. */
+export function listenForInterrupts(owner: TurnOwner, stream: ChatStream, leaving: AbortController): Interruption {
+  const leave = () => leaving.abort()
   let presses = 0
   let cancelling: 'not yet' | 'asked' | CancelAnswer = 'not yet'
   let timer: ReturnType<typeof setTimeout> | undefined
   const ask = () => {
     if (presses === 0 || cancelling !== 'not yet' || stream.turnId === undefined) return
     cancelling = 'asked'
-    void cancelTurn(owner, stream.turnId).then((answer) => {
+    void cancelTurn(owner, stream.turnId, leaving.signal).then((answer) => {
+      if (leaving.signal.aborted) return
       cancelling = answer
       if (answer !== 'accepted' && answer !== 'over') leave() // it goes on: nobody should wait for its end
     })
@@ -41,6 +45,7 @@ export function listenForInterrupts(owner: TurnOwner, stream: ChatStream, leave:
       leave()
       return
     }
+    if (owner.deps.isTty) owner.view.broken() // the answer stands on this line
     printNote(owner.deps, 'Cancelling the turn. Ctrl-C again leaves it to itself.')
     timer = setTimeout(leave, cancelledTurnWaitMs)
     ask()
@@ -67,12 +72,13 @@ function farewellOf(cancelling: 'not yet' | 'asked' | CancelAnswer, wayBack: str
 export type CancelAnswer = 'accepted' | 'over' | GatehouseError
 
 /** Asks the gateway to end a turn. Refusals are answers; only faults of ours are thrown. */
-export async function cancelTurn({ client, session }: TurnOwner, turnId: string): Promise<CancelAnswer> {
+export async function cancelTurn(owner: TurnOwner, turnId: string, signal?: AbortSignal): Promise<CancelAnswer> {
   try {
-    await client.cancel(session, turnId)
+    await owner.client.cancel(owner.session, turnId, { signal })
     return 'accepted'
   } catch (error) {
-    if (!(error instanceof GatehouseError)) throw error
-    return error.status === 409 || error.status === 404 ? 'over' : error
+    if (error instanceof GatehouseError) return error.status === 409 || error.status === 404 ? 'over' : error
+    if (signal?.aborted !== true) throw error
+    return new GatehouseError('Nobody waited for the answer.', { status: 0, code: 'ABANDONED', cause: error })
   }
 }

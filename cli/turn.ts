@@ -17,7 +17,7 @@ export type Talk = TurnOwner & {
 export async function followTurn(talk: Talk, open: (signal: AbortSignal) => ChatStream): Promise<Outcome> {
   const leaving = new AbortController()
   const stream = open(AbortSignal.any([talk.deps.signal, leaving.signal]))
-  const interruption = listenForInterrupts(talk, stream, () => leaving.abort())
+  const interruption = listenForInterrupts(talk, stream, leaving)
   try {
     const outcome = await read(talk, stream, interruption)
     talk.view.outcome({ ...outcome, turnId: stream.turnId })
