@@ -3,7 +3,7 @@
 import { GatehouseError, type Image } from '../sdk/client.ts'
 import { complain } from './complaint.ts'
 import type { CliDeps, TypedLine } from './deps.ts'
-import { exitCodes } from './exit-codes.ts'
+import { exitCodes, UsageError } from './exit-codes.ts'
 import { refuseTooLarge } from './images.ts'
 import { printNote } from './output.ts'
 import { isSlashCommand, runSlashCommand } from './slash.ts'
@@ -38,8 +38,11 @@ export async function converse(talk: Talk, beginning: Beginning): Promise<number
       }
       const message = talk.deps.isInputTty ? line.text.replace(/^\/\//, '/') : line.text
       const sent = images
-      code = await forgiving(talk, beginning, () => sendMessage(talk, message, sent))
-      images = []
+      code = await forgiving(talk, beginning, async () => {
+        const turnCode = await sendMessage(talk, message, sent)
+        images = [] // a message that was refused keeps them for the next one
+        return turnCode
+      })
       if (talk.deps.signal.aborted || (code === exitCodes.cancelled && !talk.deps.isInputTty)) return code
     }
   } finally {
@@ -65,10 +68,14 @@ async function forgiving(talk: Talk, { json }: Beginning, work: () => Promise<nu
   try {
     return await work()
   } catch (error) {
-    const isOver = !(error instanceof GatehouseError) || error.status === 401 || error.status === 404
-    if (!talk.deps.isInputTty || talk.deps.signal.aborted || isOver) throw error
+    if (!talk.deps.isInputTty || talk.deps.signal.aborted || isOver(error)) throw error
     return complain(talk.deps, error, { json, usage: 'chat --help' })
   }
+}
+
+function isOver(error: unknown): boolean {
+  if (error instanceof UsageError) return false
+  return !(error instanceof GatehouseError) || error.status === 401 || error.status === 404
 }
 
 type Lines = { readonly next: () => Promise<TypedLine>; readonly close: () => Promise<void> }

@@ -1,7 +1,16 @@
 // Images of a message: what is refused before anything is sent, and what is sent.
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { imageBytesMax } from '../../domain/limits.ts'
-import { done, frames, json, sessionRow, startApiDouble, stream, type ApiDouble } from '../support/api-double.ts'
+import {
+  done,
+  frames,
+  json,
+  refuse,
+  sessionRow,
+  startApiDouble,
+  stream,
+  type ApiDouble,
+} from '../support/api-double.ts'
 import { linesOf, signedInDesk, type Desk } from '../support/cli.ts'
 
 let api: ApiDouble
@@ -72,6 +81,26 @@ test('an image of the largest size is sent, by the type of its bytes whatever it
   expect(Buffer.from(body.images[0]?.data ?? '', 'base64').equals(files.get('/here/photo.txt') ?? Buffer.of())).toBe(
     true,
   )
+})
+
+test('a message that is refused keeps its images for the next one', async () => {
+  files.set('/here/a.png', image(heads.png))
+  api.on(post, refuse(402, 'INSUFFICIENT_FUNDS'), stream(frames([['text', 'A cat.'], done()])))
+  const typed = ['x'.repeat(12_000_000), 'what is this?', 'now?', 'sure?']
+  const openEditor = () => ({
+    async ask() {
+      const text = typed.shift()
+      return text === undefined ? ({ kind: 'end' } as const) : ({ kind: 'text', text } as const)
+    },
+  })
+  const ran = await desk.run(['chat', 'assistant', '--image', 'a.png'], { readBytes, openEditor, isInputTty: true })
+  expect(ran.code).toBe(0)
+  expect(ran.err).toContain('at most 12000000 are.')
+  expect(api.to(post).map(({ body }) => [body['message'], 'images' in body])).toEqual([
+    ['what is this?', true],
+    ['now?', true],
+    ['sure?', false],
+  ])
 })
 
 test('in a conversation images belong to the first message', async () => {
