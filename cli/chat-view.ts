@@ -1,13 +1,22 @@
 // The events of a turn on a terminal, or as one JSON text per line.
 import { formatMicros, type ChatEvent } from '../sdk/client.ts'
 import type { CliDeps } from './deps.ts'
-import { oneLine, printNote, styled, type Style } from './output.ts'
+import { jsonText, oneLine, printNote, styled, type Style } from './output.ts'
+
+export type Outcome = {
+  /** `left`: nobody reads on, the turn may run. `failed`: it could not be read; a failure beside the output says why. */
+  readonly state: 'done' | 'error' | 'cancelled' | 'left' | 'failed'
+  readonly code?: string | undefined
+  readonly exitCode: number
+}
 
 export type ChatView = {
   readonly session: (session: { readonly id: string; readonly agentId: string; readonly isNew: boolean }) => void
   readonly event: (event: ChatEvent) => void
   /** The stream ended without its last event. */
   readonly broken: () => void
+  /** How the turn ended for who read it; also after a break. */
+  readonly outcome: (outcome: Outcome & { readonly turnId: string | undefined }) => void
 }
 
 /** Chooses the form. */
@@ -16,11 +25,12 @@ export function createChatView(deps: CliDeps, { json }: { readonly json: boolean
 }
 
 function jsonView(deps: CliDeps): ChatView {
-  const line = (value: unknown) => deps.out(`${JSON.stringify(value)}\n`)
+  const line = (value: unknown) => deps.out(`${jsonText(value)}\n`)
   return {
     session: ({ id, agentId }) => line({ type: 'session', data: { id, agentId } }),
     event: ({ type, id, data }) => line({ type, ...(id === undefined ? {} : { id }), data }),
     broken: () => undefined,
+    outcome: ({ turnId = null, ...outcome }) => line({ type: 'outcome', data: { turnId, ...outcome } }),
   }
 }
 
@@ -53,6 +63,7 @@ function textView(deps: CliDeps): ChatView {
     broken() {
       if (isLineOpen) write('\n')
     },
+    outcome: () => undefined,
   }
 }
 

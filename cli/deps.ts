@@ -16,6 +16,15 @@ export type Output = {
   readonly abandon: () => Promise<void>
 }
 
+export type TypedLine =
+  | { readonly kind: 'text'; readonly text: string }
+  /** Ctrl-C on an empty line. */
+  | { readonly kind: 'interrupt' }
+  | { readonly kind: 'end' }
+
+/** A line at a time, with arrow keys through earlier ones. The terminal is as it was whenever nobody is asked. */
+export type LineEditor = { readonly ask: (prompt: string) => Promise<TypedLine> }
+
 export type CliDeps = {
   readonly out: (text: string) => void
   readonly err: (text: string) => void
@@ -41,13 +50,19 @@ export type CliDeps = {
   readonly openOutput: (path: string | undefined) => Promise<Output>
   readonly signerFromKey: (key: `0x${string}`) => Signer
   readonly newKey: () => `0x${string}`
-  /** Whether a person looks at `out`: colours. */
+  /** Whether a person looks at `out`. */
   readonly isTty: boolean
+  /** Whether that person wants colours there. */
+  readonly hasColours: boolean
   /** Whether a person types the input: prompts. */
   readonly isInputTty: boolean
   readonly inputLines: () => AsyncIterable<string>
-  /** Aborts on an interrupt. */
+  /** Opens an editor of lines; undefined where nobody types or what is typed could not be seen. */
+  readonly openEditor: ((history: readonly string[]) => LineEditor) | undefined
+  /** Aborts on an interrupt that nobody listens for, when told to end, and when nobody reads the output. */
   readonly signal: AbortSignal
+  /** Takes interrupts over, until the returned function is called. */
+  readonly onInterrupt: (heard: () => void) => () => void
   readonly now: () => Date
 }
 

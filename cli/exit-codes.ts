@@ -1,4 +1,4 @@
-// Exit codes are part of the interface: scripts branch on them. The table is in README.md.
+// Exit codes are part of the interface: scripts branch on them. The table is in docs/command-line.md.
 import { GatehouseError } from '../sdk/client.ts'
 
 export const exitCodes = {
@@ -79,16 +79,21 @@ export function exitCodeOf(error: unknown): number {
   return byStatus[error.status] ?? exitCodes.unexpected
 }
 
+// Each code of an `error` event has the exit code of its HTTP status; a test holds this to the server's table.
 const byEventCode: readonly (readonly [RegExp, number])[] = [
-  [/^(INSUFFICIENT_FUNDS|BUDGET_EXCEEDED|MINIMUM_BALANCE)$/, exitCodes.funds],
-  [
-    /^(POLICY_REFUSED|APPROVAL_REQUIRED|STEP_UP_REQUIRED|ASSURANCE_REQUIRED|INSUFFICIENT_PERMISSIONS|PERMISSION_MISSING)$/,
-    exitCodes.refused,
-  ],
-  [/^(SESSION_REVOKED|REVOKED|TOKEN_EXPIRED|CREDENTIAL_.*)$/, exitCodes.notSignedIn],
-  [/^RATE_LIMITED$/, exitCodes.rate],
   [/^TURN_CANCELLED$/, exitCodes.cancelled],
-  [/^(UPSTREAM_.*|.*UNAVAILABLE|INTERNAL(_ERROR)?)$/, exitCodes.server],
+  [/^(INSUFFICIENT_FUNDS|BUDGET_EXCEEDED|MINIMUM_BALANCE)$/, exitCodes.funds],
+  [/^(RATE_LIMITED|QUOTA_EXCEEDED)$/, exitCodes.rate],
+  [/^(POLICY_REFUSED|\w+_REQUIRED|INSUFFICIENT_PERMISSIONS|PERMISSION_MISSING)$/, exitCodes.refused],
+  [/^(HOST|ORIGIN)_REFUSED$/, exitCodes.refused],
+  [/^(SESSION_REVOKED|REVOKED|TOKEN_\w+|CREDENTIAL_\w+|NO_IDENTITY_FOUND)$/, exitCodes.notSignedIn],
+  [/^(CHALLENGE_EXPIRED|SIGNATURE_INVALID|ADDRESS_MISMATCH)$/, exitCodes.notSignedIn],
+  [/^(NOT_FOUND|ROUTE_UNKNOWN|TOOL_(UNKNOWN|NOT_FOUND))$/, exitCodes.notFound],
+  [/^(REQUEST_\w+|MALFORMED_REQUEST|PAYLOAD_TOO_LARGE|VALIDATION_ERROR|POLICY_INVALID)$/, exitCodes.usage],
+  [/^(UNSUPPORTED_MEDIA_TYPE|CONTENT_TYPE_UNSUPPORTED|UNKNOWN_MODEL|MODEL_UNKNOWN)$/, exitCodes.usage],
+  [/^(MISSING_SECRETS|INVALID_ARGUMENTS|TOOL_ARGUMENTS_INVALID|IDEMPOTENCY_KEY_REUSED)$/, exitCodes.usage],
+  [/^(UPSTREAM_\w+|\w*UNAVAILABLE|\w+_STALE|INTERNAL(_ERROR)?|MONEY_STOPPED)$/, exitCodes.server],
+  [/^(SESSION_DRAINING|TURN_NOT_ACCEPTED|TOOL_(TIMEOUT|FAILED|RESULT_TOO_LARGE))$/, exitCodes.server],
 ]
 
 /** The exit code of a turn that ended in an `error` event; codes come in either spelling. */

@@ -12,9 +12,19 @@ function clean(text: string): string {
   return text.replaceAll(/(?![\n\t])\p{Cc}|[\u202A-\u202E\u2066-\u2069]/gu, '')
 }
 
-/** Clean text, styled when a person looks. */
-export function styled(deps: Pick<CliDeps, 'isTty'>, text: string, style: Style = 'plain'): string {
-  return deps.isTty && style !== 'plain' ? `${codes[style]}${clean(text)}${reset}` : clean(text)
+// Beside what JSON escapes itself: control characters of 8 bits, line separators (one text is one line for every reader)
+// and marks that turn the writing direction.
+const unsafeInJson = /[\u007F-\u009F\u2028\u2029\u202A-\u202E\u2066-\u2069]/gu
+const escaped = (mark: string) => `\\u${mark.charCodeAt(0).toString(16).padStart(4, '0')}`
+
+/** JSON that may be shown on a terminal: the same value, with everything that could command one escaped. */
+export function jsonText(value: unknown, indent?: number): string {
+  return JSON.stringify(value, null, indent).replaceAll(unsafeInJson, escaped)
+}
+
+/** Clean text, styled when a person looks and wants colours. */
+export function styled(deps: Pick<CliDeps, 'hasColours'>, text: string, style: Style = 'plain'): string {
+  return deps.hasColours && style !== 'plain' ? `${codes[style]}${clean(text)}${reset}` : clean(text)
 }
 
 export function printLine(deps: CliDeps, text: string, style: Style = 'plain'): void {
@@ -27,7 +37,7 @@ export function printNote(deps: CliDeps, text: string): void {
 }
 
 export function printJson(deps: CliDeps, value: unknown): void {
-  deps.out(`${JSON.stringify(value, null, 2)}\n`)
+  deps.out(`${jsonText(value, 2)}\n`)
 }
 
 /** Columns as wide as their widest cell, headings above; nothing at all says so. */

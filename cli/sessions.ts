@@ -3,16 +3,20 @@ import type { SessionName, Session } from '../sdk/client.ts'
 import { pageOf, pageOptions, parseWords, subcommandOf } from './arguments.ts'
 import type { CliDeps, Command } from './deps.ts'
 import { exitCodes } from './exit-codes.ts'
-import { oneLine, printFacts, printJson, printLine, printTable, timeOf } from './output.ts'
+import { printFacts, printJson, printLine, timeOf } from './output.ts'
+import { resume } from './resume.ts'
+import { printSessions } from './sessions-table.ts'
 import { openSignedIn } from './settings.ts'
+import { printTranscript } from './transcript.ts'
 
 export const sessions: Command = {
-  summary: 'list, show and delete sessions',
+  summary: 'list, show, resume and delete sessions',
   help: `Usage: gatehouse sessions [list] [--agent ID] [--limit N] [--offset N] [--json] [--url URL]
        gatehouse sessions show ID [--agent ID] [--json] [--url URL]
+       gatehouse sessions resume [ID] [--scope ID] [--json] [--url URL]
        gatehouse sessions delete ID [--agent ID] [--json] [--url URL]
 
-Deleting ends what runs in the session and purges what was said.
+resume is the command of that name. Deleting ends what runs in the session and purges what was said.
 
   --agent ID   Only this agent's sessions; with show and delete it saves a look-up.
 
@@ -22,8 +26,9 @@ Examples:
   npx --no gatehouse sessions delete 0198c1f2-4a6b-7c3d-8e9f-0a1b2c3d4e5f`,
   async run(deps, args) {
     const bare = args[0] === undefined || args[0].startsWith('-')
-    const [name, rest] = bare ? (['list', args] as const) : subcommandOf(args, ['list', 'show', 'delete'])
+    const [name, rest] = bare ? (['list', args] as const) : subcommandOf(args, ['list', 'show', 'resume', 'delete'])
     if (name === 'list') return list(deps, rest)
+    if (name === 'resume') return resume.run(deps, rest)
     return name === 'show' ? show(deps, rest) : remove(deps, rest)
   },
 }
@@ -35,19 +40,7 @@ async function list(deps: CliDeps, args: readonly string[]): Promise<number> {
   const client = await openSignedIn(deps, values.url)
   const found = await client.sessions.list({ ...pageOf(values), agentId: values.agent })
   if (values.json === true) printJson(deps, { sessions: found })
-  else {
-    printTable(deps, {
-      headings: ['id', 'agent', 'last active (UTC)', 'messages', 'preview'],
-      rows: found.map((session) => [
-        session.id,
-        session.agentId,
-        timeOf(session.lastActiveAt ?? session.createdAt),
-        String(session.messageCount ?? 0),
-        oneLine(session.preview ?? '', 60),
-      ]),
-      empty: 'There are no sessions yet.',
-    })
-  }
+  else printSessions(deps, found)
   return exitCodes.ok
 }
 
@@ -77,23 +70,5 @@ function print(deps: CliDeps, session: Session): void {
     ['model', session.model],
     ['created', `${timeOf(session.createdAt)} UTC`],
   ])
-  for (const message of session.messages) {
-    printLine(deps, `\n${message.role}`, 'bold')
-    for (const line of linesOf(message.content)) printLine(deps, line)
-  }
-}
-
-// A message is text, or blocks of text, tool calls and their results.
-function linesOf(content: unknown): string[] {
-  if (typeof content === 'string') return [content]
-  return Array.isArray(content) ? content.map(blockText) : [JSON.stringify(content)]
-}
-
-function blockText(block: unknown): string {
-  if (typeof block !== 'object' || block === null) return String(block)
-  const { type, text, name, input, content } = block as Readonly<Record<string, unknown>>
-  if (type === 'text' && typeof text === 'string') return text
-  if (type === 'tool_use') return `→ ${String(name)} ${oneLine(JSON.stringify(input))}`
-  if (type === 'tool_result') return `← ${oneLine(typeof content === 'string' ? content : JSON.stringify(content))}`
-  return `[${String(type)}]`
+  printTranscript(deps, session.messages)
 }

@@ -185,6 +185,12 @@ export const sessionKeysInMemoryMax = 2_000
 export const sessionKeysPerRewrap = 500 // of one page of a rotation
 export const previewCharsMax = 120
 
+// The command line.
+export const cancelledTurnWaitMs = 3_000 // for the last word of a cancelled turn; the gateway needs half a second
+export const resumeMessagesShown = 20 // of a session that is taken up again; `sessions show` has all
+export const inputHistoryLinesMax = 500 // that the arrow keys reach
+export const samePressMs = 50 // an interrupt that a parent forwards is the one that the terminal sent
+
 // Money
 export const budgetsPerWalletMax = 100 // each hold looks at those that cover it, under the wallet's lock
 

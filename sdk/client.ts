@@ -81,6 +81,9 @@ export type ClientOptions = {
   readonly retryWaitsMs?: readonly number[]
 }
 
+/** An aborted signal gives up waiting; whether the turn ends is then open. */
+export type CancelOptions = { readonly signal?: AbortSignal | undefined }
+
 export type RevokeRequest = { readonly tokenId: string } | { readonly all: true }
 
 export type Client = ReturnType<typeof createClient>
@@ -140,9 +143,9 @@ export function createClient(options: ClientOptions) {
      * @example
      * await client.cancel(session, stream.turnId)
      */
-    cancel: async (session: SessionName, turnId: string): Promise<void> => {
+    cancel: async (session: SessionName, turnId: string, { signal }: CancelOptions = {}): Promise<void> => {
       const path = `${sessionPath(await agentOf(session))}/turns/${encodeURIComponent(turnId)}/cancel`
-      await transport.call({ method: 'POST', path, body: {} }, z.unknown())
+      await transport.call({ method: 'POST', path, body: {}, signal }, z.unknown())
     },
     /**
      * A one-time address that signs a browser in as this wallet; in development only.

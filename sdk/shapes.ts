@@ -112,7 +112,7 @@ export type Message = z.output<typeof Message>
 export const Session = z.looseObject({
   ...SessionSummary.shape,
   messages: z.array(Message).default([]),
-  currentTurn: z.unknown().optional(),
+  currentTurn: z.looseObject({ turnId: z.string(), state: z.string() }).nullish(),
 })
 export type Session = z.output<typeof Session>
 

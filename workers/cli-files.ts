@@ -4,6 +4,7 @@ import { mkdir, open, rename, rm } from 'node:fs/promises'
 import { once } from 'node:events'
 import { dirname } from 'node:path'
 import type { Output } from '../cli/deps.ts'
+import { FileError } from '../cli/exit-codes.ts'
 
 /** The bytes of a file; undefined when there is none. */
 export async function readBytes(path: string): Promise<AsyncIterable<Uint8Array> | undefined> {
@@ -12,9 +13,23 @@ export async function readBytes(path: string): Promise<AsyncIterable<Uint8Array>
     await once(stream, 'open')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined
-    throw error
+    throw fileError(path, error)
   }
-  return stream
+  return readable(stream, path)
+}
+
+// A folder opens like a file, and fails at the first piece.
+async function* readable(stream: AsyncIterable<Uint8Array>, path: string): AsyncGenerator<Uint8Array> {
+  try {
+    yield* stream
+  } catch (error) {
+    throw fileError(path, error)
+  }
+}
+
+/** What went wrong with a file, in the command line's words. */
+export function fileError(path: string, error: unknown): unknown {
+  return error instanceof FileError ? error : new FileError(path, (error as NodeJS.ErrnoException).code, error)
 }
 
 /** A file that gets its name when it is whole. Readable by its owner alone. */

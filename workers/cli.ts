@@ -7,18 +7,34 @@ import { generatePrivateKey, privateKeyToAccount } from 'viem/accounts'
 import type { CliDeps, PrivateFile } from '../cli/deps.ts'
 import { FileError } from '../cli/exit-codes.ts'
 import { main } from '../cli/main.ts'
+import { samePressMs } from '../domain/limits.ts'
+import { createLineEditor } from './line-editor.ts'
 import { tryLock } from './local/file-lock.ts'
 import { sleep } from './local/processes.ts'
 import { writeWhole } from './local/whole-file.ts'
-import { openFile, openStdout, readBytes } from './cli-files.ts'
+import { fileError, openFile, openStdout, readBytes } from './cli-files.ts'
 
 const interrupted = new AbortController()
-for (const signal of ['SIGINT', 'SIGTERM'] as const) {
-  // Once: the second one no longer waits for the server.
-  process.once(signal, () => {
-    interrupted.abort()
-  })
+const listeners: (() => void)[] = []
+let pressedAt = -Infinity
+// While nobody listens only the first one is ours: the second one ends the process without waiting for the server.
+function onSigint(): void {
+  const isSamePress = performance.now() - pressedAt < samePressMs
+  pressedAt = performance.now()
+  if (isSamePress) return
+  const heard = listeners.at(-1)
+  if (heard) return heard()
+  interrupted.abort()
+  process.off('SIGINT', onSigint)
 }
+process.on('SIGINT', onSigint)
+process.once('SIGTERM', () => interrupted.abort())
+
+function onInterrupt(heard: () => void): () => void {
+  listeners.push(heard)
+  return () => void listeners.splice(listeners.indexOf(heard), 1)
+}
+
 // A reader that left, such as `head`, ends the command as an interrupt does.
 process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code !== 'EPIPE') throw error
@@ -51,9 +67,6 @@ async function writePrivate(path: string, text: string): Promise<void> {
   }
 }
 
-const fileError = (path: string, error: unknown): unknown =>
-  error instanceof FileError ? error : new FileError(path, (error as NodeJS.ErrnoException).code, error)
-
 // What is read, changed and written again must not be changed by another command between.
 async function alone<T>(work: () => Promise<T>): Promise<T> {
   const folder = join(configHome, 'gatehouse', 'lock')
@@ -78,6 +91,10 @@ async function* inputLines(): AsyncGenerator<string> {
   yield* createInterface({ input: process.stdin, crlfDelay: Infinity, signal: interrupted.signal })
 }
 
+const hasEditor = process.stdin.isTTY && process.stderr.isTTY && env('TERM') !== 'dumb'
+const openEditor = (history: readonly string[]) =>
+  createLineEditor({ input: process.stdin, output: process.stderr }, history)
+
 const { version } = JSON.parse(await readFile(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string
 }
@@ -101,9 +118,13 @@ const deps: CliDeps = {
     return { address: account.address, signMessage: (text) => account.signMessage({ message: text }) }
   },
   newKey: generatePrivateKey,
-  isTty: process.stdout.isTTY && env('NO_COLOR') === undefined,
+  isTty: process.stdout.isTTY,
+  // https://no-color.org: any text in NO_COLOR switches colours off, an empty one does not.
+  hasColours: process.stdout.isTTY && env('NO_COLOR') === undefined && env('TERM') !== 'dumb',
   isInputTty: process.stdin.isTTY,
   inputLines,
+  openEditor: hasEditor ? openEditor : undefined,
+  onInterrupt,
   signal: interrupted.signal,
   now: () => new Date(),
 }

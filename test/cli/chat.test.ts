@@ -39,7 +39,6 @@ afterEach(() => api[Symbol.asyncDispose]())
 const chat = (...args: string[]) => desk.run(['chat', 'assistant', ...args])
 
 test.each([
-  ['no agent', [], '<AGENT> is missing.'],
   ['words without quotes', ['assistant', 'add', '2'], 'Put the message in quotes.'],
   ['an empty message', ['assistant', ' '], 'The message is empty.'],
   [
@@ -54,6 +53,27 @@ test.each([
   expect(ran.err).toContain(sentence)
   expect(ran.err).toContain('npx --no gatehouse chat --help')
   expect(api.asked).toEqual([])
+})
+
+test('without an agent the only one is meant; of several none is', async () => {
+  const one = { id: 'assistant', name: 'Assistant' }
+  api.on('GET /agents', json({ agents: [one] }), json({ agents: [one, { id: 'b', name: 'B' }] }), json({ agents: [] }))
+  const inputLines = () => linesOf(['hi'])
+  expect(await desk.run(['chat'], { inputLines })).toMatchObject({ code: 0, err: note })
+  expect(api.to(post).map((each) => each.body)).toEqual([{ message: 'hi' }])
+  const several = await desk.run(['chat'], { inputLines })
+  expect(several.code).toBe(2)
+  expect(several.err).toContain('<AGENT> is missing; there are assistant, b.\nSee: npx --no gatehouse chat --help')
+  expect((await desk.run(['chat'], { inputLines })).err).toContain('<AGENT> is missing; there are no agents.')
+  expect(api.to('POST /agents/assistant/sessions')).toHaveLength(1)
+})
+
+test('a session knows its agent', async () => {
+  api.on('GET /wallet/sessions', json({ sessions: [sessionRow] }))
+  api.on('GET /agents/assistant/sessions/session-1', json({ ...sessionRow, messages: [] }))
+  const ran = await desk.run(['chat', '--session', 'session-1'], { inputLines: () => linesOf(['hi']) })
+  expect(ran.code).toBe(0)
+  expect(api.to(post)).toHaveLength(1)
 })
 
 test('without funds it exits with 6 and says what was needed', async () => {
@@ -119,6 +139,24 @@ test('an answer cannot command the terminal', async () => {
   expect(ours.reduce((text, colour) => text.replaceAll(colour, ''), ran.out)).not.toMatch(/(?!\n)\p{Cc}/u)
 })
 
+test('JSON lines cannot command the terminal either, and say the same', async () => {
+  const evil = 'a\u009B2J\u0085b\u2028c\u202Ed\u007F'
+  api.on(post, stream(frames([['text', evil], done()])))
+  const ran = await chat('hi', '--json')
+  expect(ran.out).not.toMatch(/[\u007F-\u009F\u2028\u2029\u202A-\u202E\u2066-\u2069]/u)
+  const said = ran.out.trimEnd().split('\n')
+  expect(said.map((line) => JSON.parse(line) as unknown)).toContainEqual({ type: 'text', id: '1', data: evil })
+})
+
+test('thoughts are shown to a person, colours only when wanted', async () => {
+  api.on(post, stream(frames([['thinking', 'Hm.'], ['text', 'Well.'], done()])))
+  const plain = await desk.run(['chat', 'assistant', 'hi'], { isTty: true, hasColours: false })
+  expect(plain.out).toMatch(/^Hm\.\nWell\.\ncost/)
+  expect(plain.out).not.toContain('\u001B')
+  const coloured = await desk.run(['chat', 'assistant', 'hi'], { isTty: true })
+  expect(coloured.out).toContain('\u001B[2mHm.\u001B[0m')
+})
+
 test('prints the answer, the tools and the cost', async () => {
   expect(await chat('add 2 and 40 with the tool')).toEqual({
     code: 0,
@@ -156,8 +194,10 @@ test('--json is one event per line, the session first', async () => {
     'tool_result',
     'text',
     'done',
+    'outcome',
   ])
-  expect(events.at(-1)?.id).toBe('7')
+  expect(events.at(-2)?.id).toBe('7')
+  expect(events.at(-1)).toEqual({ type: 'outcome', data: { turnId: 'turn-1', state: 'done', exitCode: 0 } })
   expect(ran.err).toBe('')
 })
 
@@ -167,6 +207,15 @@ test('a failure under --json is one JSON text beside the output', async () => {
   expect(JSON.parse(ran.err)).toMatchObject({
     error: { code: 'INSUFFICIENT_FUNDS', status: 402, requestId: 'request-1', details: { required: '9' } },
     exitCode: 6,
+  })
+})
+
+test('under --json how a turn ended is a line even where it was refused', async () => {
+  api.on(post, refuse(402, 'INSUFFICIENT_FUNDS'))
+  const { out } = await chat('hi', '--json')
+  expect(JSON.parse(out.trimEnd().split('\n').at(-1) ?? '')).toEqual({
+    type: 'outcome',
+    data: { turnId: null, state: 'failed', code: 'INSUFFICIENT_FUNDS', exitCode: 6 },
   })
 })
 

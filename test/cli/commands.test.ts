@@ -13,7 +13,19 @@ beforeEach(async () => {
 
 afterEach(() => api[Symbol.asyncDispose]())
 
-const commands = ['login', 'auth', 'agents', 'chat', 'sessions', 'wallet', 'budget', 'scope', 'status', 'link']
+const commands = [
+  'login',
+  'auth',
+  'agents',
+  'chat',
+  'resume',
+  'sessions',
+  'wallet',
+  'budget',
+  'scope',
+  'status',
+  'link',
+]
 
 test.each([
   [['fly'], 'There is no command "fly"'],

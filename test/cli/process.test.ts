@@ -5,7 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { frames, json, sessionRow, startApiDouble, stream, type ApiDouble } from '../support/api-double.ts'
+import { samePressMs } from '../../domain/limits.ts'
+import { done, frames, json, sessionRow, startApiDouble, stream, type ApiDouble } from '../support/api-double.ts'
 import { scrubbedEnvironment, until } from '../support/installation.ts'
 
 const root = fileURLToPath(new URL('../..', import.meta.url))
@@ -128,6 +129,57 @@ test('an interrupt in a streaming turn cancels it and ends with 130', async () =
   expect(await ended).toBe(130)
   expect(api.to(cancel)).toHaveLength(1)
 })
+
+test('a second interrupt ends at once, and what it says brings the turn back', async () => {
+  let hangs = 0
+  api.on(post, stream(frames([['text', 'Once upon']]), 'silence'))
+  api.on(cancel, () => void (hangs += 1)) // a gateway that does not answer
+  api.on('GET /wallet/sessions', json({ sessions: [sessionRow] }))
+  const currentTurn = { turnId: 'turn-1', state: 'running' }
+  api.on('GET /agents/assistant/sessions/session-1', json({ ...sessionRow, currentTurn }), json(sessionRow))
+  api.on(
+    'GET /agents/assistant/sessions/session-1/turns/turn-1/stream',
+    stream(frames([['text', 'Once upon a time.'], done()])),
+  )
+  signIn()
+  const { child, said, ended } = start(cli, ['chat', 'assistant', 'a story'])
+  await until(() => said.out.includes('Once upon'), 10_000)
+  child.kill('SIGINT')
+  await until(() => hangs === 1 && said.err.includes('Ctrl-C again'), 10_000)
+  await new Promise((resolve) => setTimeout(resolve, 2 * samePressMs))
+  child.kill('SIGINT')
+  expect(await ended).toBe(130)
+  const back = /Come back to it: npx --no gatehouse (resume session-1)\n$/.exec(said.err)?.[1] ?? ''
+  const resumed = start(cli, back.split(' '))
+  expect(await resumed.ended).toBe(0)
+  expect(resumed.said.out).toContain('Once upon a time.\ncost $0.0028')
+}, 60_000)
+
+test('one press that two senders deliver is one', async () => {
+  api.on(cancel, () => undefined)
+  api.on(post, stream(frames([['text', 'Once upon']]), 'silence'))
+  signIn()
+  const { child, said, ended } = start(cli, ['chat', 'assistant', 'a story'])
+  await until(() => said.out.includes('Once upon'), 10_000)
+  child.kill('SIGINT')
+  child.kill('SIGINT')
+  await until(() => api.to(cancel).length === 1, 10_000)
+  await ended
+  expect(said.err.split('Cancelling the turn.')).toHaveLength(2)
+})
+
+test('piped lines and NO_COLOR: no escape reaches the output, and stdout is JSON alone under --json', async () => {
+  signIn()
+  api.on(post, stream(frames([['text', 'a\u001B[2J\u009B'], done()])))
+  for (const more of [[], ['--json']]) {
+    const { child, said, ended } = start(cli, ['chat', 'assistant', ...more])
+    child.stdin.end('hi\nho\n')
+    expect(await ended).toBe(0)
+    expect(`${said.out}${said.err}`).not.toMatch(/(?!\n)\p{Cc}/u)
+    if (more.length > 0) for (const line of said.out.trimEnd().split('\n')) JSON.parse(line)
+  }
+  expect(api.to(post).map(({ body }) => body['message'])).toEqual(['hi', 'ho', 'hi', 'ho'])
+}, 60_000)
 
 test('an interrupt while waiting for a line ends with 130', async () => {
   signIn()

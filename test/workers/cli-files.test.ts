@@ -38,4 +38,9 @@ test('a file is read in pieces, and one that is not there is undefined', async (
   expect(sizes.length).toBeGreaterThan(1)
   expect(sizes.reduce((sum, size) => sum + size, 0)).toBe(300_000)
   expect(await readBytes(join(folder, 'nothing'))).toBeUndefined()
+  const first = async () => {
+    for await (const piece of (await readBytes(folder)) ?? []) return piece.length
+    return 0
+  }
+  await expect(first()).rejects.toThrow(/is a folder\.$/)
 })
