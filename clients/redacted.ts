@@ -1,6 +1,6 @@
 // Upstreams that say none of our secrets: what a model or a tool answers passes here before anybody else sees it, so it
 // reaches neither people nor rows, records or the next request to a model.
-import type { Redactor } from '../domain/redaction.ts'
+import type { RedactedStream, Redactor } from '../domain/redaction.ts'
 import type { ModelEvent, ModelRequest } from '../schemas/model.ts'
 import type { ModelCallOptions, ModelUpstream } from './models.ts'
 import type { ToolUpstreams } from './tools.ts'
@@ -11,38 +11,42 @@ export function redactedModel(model: ModelUpstream, redactor: Redactor): ModelUp
 }
 
 type Ask = { readonly request: ModelRequest; readonly options: ModelCallOptions }
+type Said = Readonly<Record<'text' | 'thinking', RedactedStream>>
 
 async function* redactedAnswer(
   model: ModelUpstream,
   redactor: Redactor,
   { request, options }: Ask,
 ): AsyncGenerator<ModelEvent> {
-  const said = { text: redactor.stream(), thinking: redactor.stream() }
-  const rest = function* (type: 'text' | 'thinking'): Generator<ModelEvent> {
-    const text = said[type].end()
-    if (text !== '') yield { type, text }
-  }
+  const said: Said = { text: redactor.stream(), thinking: redactor.stream() }
   try {
-    for await (const event of model.stream(request, options)) {
-      if (event.type === 'usage') yield event
-      else if (event.type === 'text' || event.type === 'thinking') {
-        yield* rest(event.type === 'text' ? 'thinking' : 'text')
-        const text = said[event.type].write(event.text)
-        if (text !== '') yield { type: event.type, text }
-      } else {
-        yield* rest('thinking')
-        yield* rest('text')
-        yield event.type === 'tool_use' ? { ...event, input: redactor.json(event.input) } : event
-      }
-    }
+    for await (const event of model.stream(request, options)) yield* redacted(said, redactor, event)
   } catch (error) {
-    // Words that were said before a cut are kept.
-    yield* rest('thinking')
-    yield* rest('text')
+    yield* rest(said) // words that were said before a cut are kept
     throw error
   }
-  yield* rest('thinking')
-  yield* rest('text')
+  yield* rest(said)
+}
+
+function* redacted(said: Said, redactor: Redactor, event: ModelEvent): Generator<ModelEvent> {
+  if (event.type === 'usage') return yield event
+  if (event.type === 'text' || event.type === 'thinking') {
+    yield* restOf(said, event.type === 'text' ? 'thinking' : 'text')
+    const text = said[event.type].write(event.text)
+    return text === '' ? undefined : yield { type: event.type, text }
+  }
+  yield* rest(said)
+  yield event.type === 'tool_use' ? { ...event, input: redactor.json(event.input) } : event
+}
+
+function* rest(said: Said): Generator<ModelEvent> {
+  yield* restOf(said, 'thinking')
+  yield* restOf(said, 'text')
+}
+
+function* restOf(said: Said, type: 'text' | 'thinking'): Generator<ModelEvent> {
+  const text = said[type].end()
+  if (text !== '') yield { type, text }
 }
 
 /** The tool servers with their lists and results redacted. */

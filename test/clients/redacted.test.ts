@@ -28,7 +28,7 @@ async function heard(events: readonly ModelEvent[], fault?: Error): Promise<{ ev
   return { events: out }
 }
 const pieces = (type: 'text' | 'thinking', text: string): ModelEvent[] =>
-  [...text].map((piece) => ({ type, text: piece }))
+  text.split('').map((piece) => ({ type, text: piece }))
 const joined = (events: readonly ModelEvent[], type: string) =>
   events.map((event) => (event.type === type && 'text' in event ? event.text : '')).join('')
 
