@@ -43,7 +43,7 @@ export const prove: Proof = async ({ seed, print }) => {
   await silent
   const found = await play.search()
   for (const each of found) print(`FOUND ${each}`)
-  const counts = Object.entries(Object.groupBy(ends, (end) => end)).map(([end, all]) => `${end} ${all?.length}`)
+  const counts = [...new Set(ends)].map((end) => `${end} ${ends.filter((each) => each === end).length}`)
   print(`${play.words.length + play.keys.length} planted, turns: ${counts.join(', ')}, found ${found.length}`)
   return found.length === 0
 }
