@@ -3,14 +3,14 @@
 import { Context } from '@temporalio/activity'
 import { insertMessage, lockTurn, readMessage, readTranscript, stepBeginning } from '../db/turn-step.ts'
 import { GatewayError, invariant, isErrorCode } from '../domain/errors.ts'
-import { heartbeatMs, historyBytesMax, historyMessagesMax } from '../domain/limits.ts'
-import { modelReservation, plans, rowsOf, type ModelPrice } from '../domain/pricing.ts'
+import { heartbeatMs, historyMessagesMax, historyTokensMax } from '../domain/limits.ts'
+import { contextTokensOf, modelReservation, plans, rowsOf, type ModelPrice } from '../domain/pricing.ts'
 import { instructionsOf } from '../gateway/agent-directory.ts'
 import { errorOf } from '../gateway/answer.ts'
 import type { Call, EffectResult } from '../gateway/call.ts'
 import { stepMeta } from '../gateway/hold-meta.ts'
 import type { Recorder } from '../gateway/ports.ts'
-import { tokensExpected, tokensOfRequest } from '../gateway/token-bound.ts'
+import { tokensExpected, tokensLikely, tokensOfRequest } from '../gateway/token-bound.ts'
 import type { Vault } from '../gateway/transcripts.ts'
 import { Blocks, type Block, type ModelRequest } from '../schemas/model.ts'
 import { turnStreamId } from '../workflows/contract.ts'
@@ -95,17 +95,30 @@ async function requestOf(
   })
   const opened = rows.map((row) => ({ ...row, content: vault.openMessage(row) }))
   const viewer = { principal, session: { id: turn.sessionId, risk: 0 } }
+  const tools = await deps.offer.offered(viewer, agent, Context.current().cancellationSignal)
+  const system = instructionsOf(agent)
   return {
     model: turn.model,
     maxTokens: agent.outputTokensMax,
-    system: instructionsOf(agent),
-    messages: messagesOf(opened, historyBytesMax),
-    tools: await deps.offer.offered(viewer, agent, Context.current().cancellationSignal),
+    system,
+    messages: messagesOf(opened, tokensLeft(deps, turn.model, { system, tools, maxTokens: agent.outputTokensMax })),
+    tools,
   }
 }
 
+// What the messages may take of the model's window: the rest of it after the answer, the instructions and the tools.
+function tokensLeft(
+  { prices }: ActivityDeps,
+  model: string,
+  { system, tools, maxTokens }: Pick<ModelRequest, 'system' | 'tools' | 'maxTokens'>,
+): number {
+  const around = tokensLikely([{ type: 'text', text: system + JSON.stringify(tools) }])
+  return Math.min(historyTokensMax, contextTokensOf(prices.contextTokens, model) - maxTokens - around)
+}
+
 function neededMicros(deps: ActivityDeps, { turn, agent }: TurnContext, request: ModelRequest): bigint {
-  const bound = { inputTokens: tokensOfRequest(request), outputTokens: agent.outputTokensMax }
+  const inputTokens = Math.min(tokensOfRequest(request), contextTokensOf(deps.prices.contextTokens, turn.model)) // more is no request
+  const bound = { inputTokens, outputTokens: agent.outputTokensMax }
   return modelReservation(pricesOf(deps, turn.model), plans.managed, bound)
 }
 

@@ -2,7 +2,7 @@
 import { parse } from 'yaml'
 import { z } from 'zod'
 import { micros, type Micros } from '../domain/money.ts'
-import { rowsOf, type ModelPrice } from '../domain/pricing.ts'
+import { rowsOf, type ContextTokens, type ModelPrice } from '../domain/pricing.ts'
 
 // In millionths: a rate in USD per million tokens becomes pico-USD per token, an amount in USD becomes micro-USD.
 const millionths = (decimals: number) =>
@@ -27,14 +27,18 @@ const Row = z.strictObject({
   cacheWrite1h: Rate,
 })
 
+const Tokens = z.number().int().positive()
+
 const PriceFile = z.strictObject({
   source: z.string(),
+  contextTokens: z.object({ default: Tokens }).catchall(Tokens),
   minimumBalance: Amount,
   aliases: z.record(z.string(), z.string()),
   rows: z.array(Row).min(1),
 })
 
 export type PriceTable = {
+  readonly contextTokens: ContextTokens
   readonly aliases: Readonly<Record<string, string>>
   readonly rows: readonly ModelPrice[]
   /** What must be left of a wallet's balance after a reservation, where its owner has set nothing else. */
@@ -53,7 +57,12 @@ export function parsePrices(text: string): PriceTable {
       throw new Error(`prices: the alias ${alias} leads to ${model}, which has no price.`)
   }
   refuseUnpricedPrompts(rows)
-  return { aliases: parsed.data.aliases, rows, minimumBalanceMicros: parsed.data.minimumBalance }
+  for (const model of Object.keys(parsed.data.contextTokens)) {
+    if (model !== 'default' && !rows.some((row) => row.model === model))
+      throw new Error(`prices: contextTokens names ${model}, which has no price.`)
+  }
+  const { aliases, contextTokens, minimumBalance: minimumBalanceMicros } = parsed.data
+  return { aliases, contextTokens, rows, minimumBalanceMicros }
 }
 
 // What a model has answered must have a price, however long its prompt was: one row of each day has no end.

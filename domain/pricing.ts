@@ -103,3 +103,11 @@ export function toolReservation(plan: PlanTerms): Micros {
 export function stepPosting(cumulativeBefore: Picos, cumulativeAfter: Picos): Micros {
   return micros(roundHalfUp(cumulativeAfter) - roundHalfUp(cumulativeBefore))
 }
+
+/** Tokens of question and answer together that a model takes, by its exact id; `default` for the others. */
+export type ContextTokens = Readonly<Record<string, number>> & { readonly default: number }
+
+/** The window of a model. */
+export function contextTokensOf(known: ContextTokens, model: string): number {
+  return (Object.hasOwn(known, model) ? known[model] : undefined) ?? known.default
+}

@@ -15,7 +15,6 @@ import { endTry } from '../db/turn-step.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { GatewayError, InvariantError } from '../domain/errors.ts'
 import {
-  historyBytesMax,
   imageTokensBound,
   previewCharsMax,
   rollOverTurns,
@@ -24,7 +23,7 @@ import {
   turnQueueMax,
   turnStepsMax,
 } from '../domain/limits.ts'
-import { modelReservation, plans, rowsOf } from '../domain/pricing.ts'
+import { contextTokensOf, modelReservation, plans, rowsOf } from '../domain/pricing.ts'
 import type { Principal } from '../domain/principal.ts'
 import { decideTurn, type TurnDecision } from '../domain/turn-decision.ts'
 import type { Block } from '../schemas/model.ts'
@@ -117,7 +116,7 @@ async function prepare(deps: TurnDoorDeps, post: TurnPost): Promise<Prepared> {
     effectKey: `chat:${session.id}`,
     attempt: 1,
   }
-  const inputTokens = await inputTokensBound(deps.pool, post)
+  const inputTokens = await inputTokensBound(deps, post, model)
   const bound = { inputTokens, outputTokens: agent.outputTokensMax }
   const holdMicros = modelReservation(rows, plans.managed, bound)
   const body = {
@@ -150,11 +149,13 @@ function pricedModel({ prices, resolveModel: resolve, clock }: TurnDoorDeps, wan
 
 // What is known of the request now. JSON around the messages is covered by the allowance for the tools; what an earlier
 // turn adds until this one runs is held then.
-async function inputTokensBound(pool: Pool, { session, agent, content }: TurnPost): Promise<number> {
+async function inputTokensBound({ pool, prices }: TurnDoorDeps, post: TurnPost, model: string): Promise<number> {
+  const { session, agent, content } = post
   const history = await transcriptSize(pool, session.id)
-  const said = [tokensOfBlocks(content), Math.min(history.bytes, historyBytesMax), history.images * imageTokensBound]
+  const said = [tokensOfBlocks(content), history.bytes, history.images * imageTokensBound]
   const sizes = [Buffer.byteLength(instructionsOf(agent)), ...said]
-  return sizes.reduce((sum, size) => sum + size, toolSchemaBytesBound)
+  const sent = sizes.reduce((sum, size) => sum + size, toolSchemaBytesBound)
+  return Math.min(sent, contextTokensOf(prices.contextTokens, model)) // more is no request
 }
 
 /** Attempts write with fences of their try: try × 1,000,000 and up. */

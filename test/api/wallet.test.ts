@@ -69,11 +69,15 @@ test('a new wallet has nothing, and says null where there is no source', async (
 })
 
 test('a model whose price begins later is not estimated, and hides no balance', async () => {
-  const { rows } = await readPrices()
+  const { rows, contextTokens } = await readPrices()
   const later = rows
     .filter(({ model }) => model === 'scripted-1')
     .map((row) => ({ ...row, effectiveFrom: '2099-01-01' }))
-  const prices = { aliases: { now: 'claude-opus-5-5', later: 'scripted-1' }, minimumBalanceMicros: micros(0n) }
+  const prices = {
+    aliases: { now: 'claude-opus-5-5', later: 'scripted-1' },
+    contextTokens,
+    minimumBalanceMicros: micros(0n),
+  }
   const { principal } = await rig.signIn()
   const table = { ...prices, rows: [...rows.filter(({ model }) => model === 'claude-opus-5-5'), ...later] }
   const balance = await balanceOf({ pool: rig.pool, prices: table, clock: rig.clock }, principal)
