@@ -232,6 +232,7 @@ export const orphanEndedMs = 60_000 // after the end of its try; the worker that
 export const orphanStrayMs = 900_000 // a hold without a try: its transaction is over within 5 s
 export const turnLostMs = 15 * 60_000 // after which somebody asks whether its workflow is still there
 export const lostTurnsLook = 20 // asked about in one run of the schedule, 5 s each at most
+export const orphanLookMs = 60_000 // of one statement: 500,000 holds of the past take some 3 s
 export const orphanPageRows = 100
 export const upkeepPagesMax = 500 // of one workflow run
 

@@ -165,6 +165,18 @@ test('play money comes once, also when asked for eight times at once', async () 
   expect(answers.filter((answer) => answer === 'used')).toHaveLength(7)
 })
 
+test.each(['', "AND op = 'void'", "AND op IN ('post', 'void')"])(
+  'what came of a hold is found by an index, not by reading the ledger: %s',
+  async (more) => {
+    await ledger.query('SET enable_seqscan = off')
+    const plan = await ledger.query(
+      `EXPLAIN SELECT 1 FROM transfer WHERE pending_id = '00000000-0000-4000-8000-000000000000' ${more}`,
+    )
+    await ledger.query('RESET enable_seqscan')
+    expect(JSON.stringify(plan)).toContain('one_resolution')
+  },
+)
+
 test('200 holds at once with money for 50: exactly 50', async () => {
   const address = newAddress()
   const wallet = await openWallet(database.pool, address)
