@@ -184,6 +184,7 @@ export const sessionKeyCacheMs = 60_000 // until every process has forgotten the
 export const sessionKeysInMemoryMax = 2_000
 export const sessionKeysPerRewrap = 500 // of one page of a rotation
 export const previewCharsMax = 120
+export const retentionPageSessions = 100 // of one activity, each purged in a transaction of its own
 
 // The command line.
 export const cancelledTurnWaitMs = 3_000 // for the last word of a cancelled turn; the gateway needs half a second
