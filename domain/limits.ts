@@ -166,6 +166,7 @@ export const checkpointMs = 60_000 // the same in time
 
 // Temporal.
 export const rollOverTurns = 200 // continue-as-new of a session after so many turns
+export const sessionIdleCloseMinutes = 1_440 // a run that waits costs a worker some 90 kB; a new one costs 10 ms
 export const rememberedUpdatesMax = 100
 export const heartbeatMs = 250 // the worker's throttle decides what reaches the server
 export const codecPayloadsMax = 500
