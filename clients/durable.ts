@@ -23,6 +23,7 @@ import {
   turnWorkflowId,
   type ChatSession,
   type SessionLabels,
+  type SessionState,
   type TurnRef,
 } from '../workflows/contract.ts'
 
@@ -31,6 +32,8 @@ export type SubmitOrder = {
   readonly turn: TurnRef
   readonly rollOverTurns: number
   readonly timeoutMs: number
+  /** How long a run that is started waits for a turn before it completes. */
+  readonly idleMs?: number | undefined
 }
 
 export type Submitted =
@@ -134,7 +137,7 @@ async function submitOnce({ client, connection, deadline }: Line, order: SubmitO
     taskQueue: queues.durable,
     workflowIdReusePolicy: 'ALLOW_DUPLICATE',
     workflowIdConflictPolicy: 'USE_EXISTING',
-    args: [{ labels, queue: [], remembered: [], turns: 0, rollOverTurns: order.rollOverTurns }],
+    args: [beginning(order)],
     staticSummary: `Chat with ${labels.agentId}`,
     searchAttributes: {
       SessionId: [labels.sessionId],
@@ -157,6 +160,11 @@ async function submitOnce({ client, connection, deadline }: Line, order: SubmitO
   } catch (error) {
     return answerOf(error)
   }
+}
+
+function beginning({ labels, rollOverTurns, idleMs }: SubmitOrder): SessionState {
+  const state = { labels, queue: [], remembered: [], turns: 0, rollOverTurns }
+  return idleMs === undefined ? state : { ...state, idleMs }
 }
 
 function answerOf(error: unknown): Submitted {

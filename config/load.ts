@@ -2,6 +2,7 @@
 // are reported together by variable name. Secrets travel apart in `config.secrets` and print as `[redacted]`.
 import { inspect } from 'node:util'
 import { z } from 'zod'
+import { sessionIdleCloseMinutes } from '../domain/limits.ts'
 
 /** A value that never prints: JSON, string and inspection all show `[redacted]`; only `reveal()` gives it. */
 export type Secret = { readonly reveal: () => string; readonly toJSON: () => string; readonly toString: () => string }
@@ -49,6 +50,10 @@ export const Environment = z.object({
   ),
   GATEHOUSE_QUOTAS: withDefault(z.enum(['postgres', 'memory']), 'postgres'),
   GATEHOUSE_MASTER_KEY: optional(z.string().regex(/^[0-9a-f]{64}$/i, 'must be 64 hexadecimal digits (32 bytes)')),
+  GATEHOUSE_SESSION_IDLE_MINUTES: withDefault(
+    z.coerce.number().int().min(1).max(sessionIdleCloseMinutes),
+    `${sessionIdleCloseMinutes}`,
+  ),
   GATEHOUSE_AUDIT_PAYLOADS: withDefault(z.enum(['off', 'on']), 'off'),
   GATEHOUSE_MODEL_URL: optional(url(['http:', 'https:'])),
   GATEHOUSE_TOOLS_URL: optional(url(['http:', 'https:'])),
@@ -86,6 +91,8 @@ export type Config = {
   }
   /** URL of our own demonstration MCP server, set by the supervisor. */
   readonly toolsUrl: string | undefined
+  /** After which an idle session's run completes. */
+  readonly sessionIdleCloseMinutes: number
   /** Whether what goes in and out of effects is kept, sealed, beside its record. */
   readonly auditPayloads: boolean
   readonly telemetry: { readonly otlpEndpoint: string | undefined; readonly logLevel: string }
@@ -163,6 +170,7 @@ function toConfig(values: z.output<typeof Environment>): Config {
     },
     model: { kind, baseUrl: kind === 'scripted' ? values.GATEHOUSE_MODEL_URL : values.ANTHROPIC_BASE_URL },
     toolsUrl: values.GATEHOUSE_TOOLS_URL,
+    sessionIdleCloseMinutes: values.GATEHOUSE_SESSION_IDLE_MINUTES,
     auditPayloads: values.GATEHOUSE_AUDIT_PAYLOADS === 'on',
     telemetry: { otlpEndpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT, logLevel: values.LOG_LEVEL },
     secrets: {

@@ -168,6 +168,7 @@ export const checkpointMs = 60_000 // the same in time
 
 // Temporal.
 export const rollOverTurns = 200 // continue-as-new of a session after so many turns
+export const sessionIdleCloseMinutes = 1_440 // a run that waits costs a worker some 90 kB; a new one costs 10 ms
 export const rememberedUpdatesMax = 100
 export const heartbeatMs = 250 // the worker's throttle decides what reaches the server
 export const codecPayloadsMax = 500
@@ -186,6 +187,7 @@ export const sessionKeyCacheMs = 60_000 // until every process has forgotten the
 export const sessionKeysInMemoryMax = 2_000
 export const sessionKeysPerRewrap = 500 // of one page of a rotation
 export const previewCharsMax = 120
+export const retentionPageSessions = 100 // of one activity, each purged in a transaction of its own
 
 // The command line.
 export const cancelledTurnWaitMs = 3_000 // for the last word of a cancelled turn; the gateway needs half a second

@@ -18,6 +18,7 @@ import {
   imageTokensBound,
   previewCharsMax,
   rollOverTurns,
+  sessionIdleCloseMinutes,
   toolSchemaBytesBound,
   turnAcceptMs,
   turnQueueMax,
@@ -49,6 +50,7 @@ export type TurnDoorDeps = {
   readonly resolveModel: typeof resolveModel
   readonly events: Events
   readonly clock: Clock
+  readonly idleCloseMinutes?: number // of a session's run; the limit where it is absent
 }
 
 export type TurnPost = {
@@ -273,7 +275,8 @@ async function submit(
     stepsMax: turnStepsMax, // the agent's own bound is looked at in each step: it may change between turns
     revocationScopes: gateOf(call).map(({ scope }) => scope.replace(/:0x[0-9a-f]{40}$/, `:w${principal.walletId}`)),
   }
-  const submitted = await deps.durable.submitTurn({ labels, turn, rollOverTurns, timeoutMs: turnAcceptMs })
+  const idleMs = (deps.idleCloseMinutes ?? sessionIdleCloseMinutes) * 60_000
+  const submitted = await deps.durable.submitTurn({ labels, turn, rollOverTurns, timeoutMs: turnAcceptMs, idleMs })
   if (submitted.kind === 'accepted') {
     // It runs whatever the row says: a refusal now would be a lie, and who asks again joins it.
     await markQueued(deps.pool, turn).catch(() => undefined)

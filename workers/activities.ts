@@ -12,6 +12,7 @@ import { createLedgerActivities } from '../activities/ledger.ts'
 import { endLostTurns } from '../activities/lost-turns.ts'
 import { createModelActivities } from '../activities/model.ts'
 import type { ActivityDeps, CrashPoint } from '../activities/deps.ts'
+import { createSessionUpkeepActivities } from '../activities/session-upkeep.ts'
 import { createToolActivities } from '../activities/tool.ts'
 import { createTurnActivities } from '../activities/turn.ts'
 import { createToolOffer } from '../gateway/tool-offer.ts'
@@ -66,6 +67,7 @@ export async function wireActivities({ services, config, log, crashPoint, durabl
       ...createTurnActivities(deps),
       ...createLedgerActivities({ ...deps, endLostTurns: () => endLostTurns(deps) }),
       ...createAuditActivities(deps),
+      ...createSessionUpkeepActivities({ ...services }),
     },
     tools,
   }

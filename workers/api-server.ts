@@ -99,6 +99,7 @@ async function routeDeps({ services, durable, config, tools, classes }: Parts): 
       durable,
       bus,
       transcripts,
+      idleCloseMinutes: config.sessionIdleCloseMinutes,
       pipeline,
       metrics,
       epochs,

@@ -72,7 +72,7 @@ export async function chatSession(state: SessionState): Promise<void> {
 async function serve(box: Mailbox, state: SessionState, view: () => SessionState): Promise<void> {
   while (box.closedAs === null) {
     setCurrentDetails('Waiting for the next turn.')
-    await condition(() => box.queue.length > 0 || box.closedAs !== null)
+    if (await isIdle(state, box)) return
     const next = box.closedAs === null ? box.queue.shift() : undefined
     if (next) await runTurn(state, box, next)
     if (box.closedAs === null && mustRollOver(state, box)) {
@@ -83,10 +83,21 @@ async function serve(box: Mailbox, state: SessionState, view: () => SessionState
   }
 }
 
+// A run that nobody talks to completes: what is known of the session is in its rows, and a new run is one round trip.
+// From the look at the mailbox to the end of the run nothing is awaited, so that no turn is taken and then lost.
+async function isIdle({ idleMs }: SessionState, box: Mailbox): Promise<boolean> {
+  const called = () => box.queue.length > 0 || box.closedAs !== null
+  if (idleMs === undefined) await condition(called)
+  else await condition(called, idleMs)
+  if (called()) return false
+  box.draining = true
+  return true
+}
+
 // Turns that never ran give back what was reserved for them.
 async function windUp(box: Mailbox): Promise<void> {
   const code = box.closedAs ?? 'session-closed'
-  setCurrentDetails(`Closing: ${code}.`)
+  setCurrentDetails(box.closedAs === null ? 'Idle: the next turn starts a new run.' : `Closing: ${code}.`)
   for (const turn of box.queue.splice(0)) await failTurn({ ...turn, code })
   await condition(allHandlersFinished)
   upsertSearchAttributes({ State: ['closed'] })

@@ -38,6 +38,8 @@ export type SessionState = {
   readonly remembered: readonly string[]
   readonly turns: number
   readonly rollOverTurns: number
+  /** Without a turn for so long its run completes, and the next turn starts a new one; absent in runs of older versions. */
+  readonly idleMs?: number
 }
 
 export type TurnInput = TurnRef & { readonly labels: SessionLabels; readonly stepsMax: number }

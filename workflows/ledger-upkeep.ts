@@ -6,8 +6,8 @@ import { ledgerUpkeep } from './retry.ts'
 
 const { auditLedgerPage, settleHoldsPage } = proxyActivities<LedgerActivities>(ledgerUpkeep)
 
-type From = { readonly after: string | null; readonly found: number }
-const start: From = { after: null, found: 0 }
+export type From = { readonly after: string | null; readonly found: number }
+export const start: From = { after: null, found: 0 }
 
 /** Checks the identities of the whole ledger; what does not hold stops money. Answers how many faults it saw. */
 export async function ledgerAudit(from: From = start): Promise<number> {
@@ -19,7 +19,7 @@ export async function holdSettlement(from: From = start): Promise<number> {
   return walk(from, settleHoldsPage, (next) => continueAsNew<typeof holdSettlement>(next))
 }
 
-async function walk(
+export async function walk(
   from: From,
   page: (order: { after: string | null }) => Promise<Page>,
   rollOver: (next: From) => Promise<never>,

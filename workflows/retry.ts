@@ -50,6 +50,14 @@ export const auditUpkeep: ActivityOptions = {
   summary: 'Old payloads are dropped',
 }
 
+/** A page of sessions in as many transactions; the next run of the schedule finds what this one left. */
+export const sessionUpkeep: ActivityOptions = {
+  taskQueue: queues.batch,
+  startToCloseTimeout: '5 minutes',
+  retry: { maximumAttempts: 5, initialInterval: '1 second', maximumInterval: '30 seconds', backoffCoefficient: 2 },
+  summary: 'Old conversations are purged',
+}
+
 /** A look at many rows: a page may take minutes, and the next run of the schedule comes anyway. */
 export const ledgerUpkeep: ActivityOptions = {
   taskQueue: queues.batch,

@@ -174,6 +174,45 @@ test('a session rolls over between turns and keeps its mailbox', async () => {
   expect(of('done').map((each) => each.turnId)).toEqual(turns)
 })
 
+test('an idle run completes, and the next turn starts a new one', async () => {
+  const { activities, of } = fakes()
+  const sessionId = randomUUID()
+  const order = { labels: labelsOf(sessionId), rollOverTurns: 200, timeoutMs: 8_000, idleMs: 400 }
+  const say = (turnId: string) => bench.durable.submitTurn({ ...order, turn: { turnId, try: 1 } })
+  const [first, second] = [randomUUID(), randomUUID()]
+  await bench.withWorkers(activities, async () => {
+    expect(await say(first)).toEqual({ kind: 'accepted' })
+    const { runId } = await sessionHandle(bench, sessionId).describe()
+    await bench.client.workflow.getHandle(`session:${sessionId}`, runId).result()
+    expect(await say(second)).toEqual({ kind: 'accepted' })
+    expect((await sessionHandle(bench, sessionId).describe()).runId).not.toBe(runId)
+    await sessionHandle(bench, sessionId).result()
+    expect(await say(first)).toEqual({ kind: 'accepted' }) // sent again: its rows say that it ended
+    await until(() => of('failed').length === 1, 5_000)
+    await sessionHandle(bench, sessionId).result()
+  })
+  expect(of('model').map(({ turnId }) => turnId)).toEqual([first, second])
+})
+
+test('turns that come as a run goes idle are all taken, each once', async () => {
+  const { activities, of } = fakes()
+  const sessionId = randomUUID()
+  const order = { labels: labelsOf(sessionId), rollOverTurns: 200, timeoutMs: 8_000, idleMs: 40 }
+  const turns = Array.from({ length: 25 }, () => randomUUID())
+  await bench.withWorkers(activities, async () => {
+    for (const [index, turnId] of turns.entries()) {
+      const isTaken = async () =>
+        (await bench.durable.submitTurn({ ...order, turn: { turnId, try: 1 } })).kind === 'accepted'
+      await until(isTaken, 10_000)
+      await until(() => of('done').length === index + 1, 10_000)
+      await new Promise((resolve) => setTimeout(resolve, 25 + index)) // about when the run ends
+    }
+    await sessionHandle(bench, sessionId).result()
+  })
+  expect(of('done').map(({ turnId }) => turnId)).toEqual(turns)
+  expect(of('model')).toHaveLength(turns.length)
+})
+
 async function runIdAfter(sessionId: string, turnId: string): Promise<string> {
   await submit(sessionId, turnId, 2)
   return (await sessionHandle(bench, sessionId).describe()).runId
