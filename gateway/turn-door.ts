@@ -7,7 +7,7 @@ import type { Agent } from '../config/agents.ts'
 import type { PriceTable, resolveModel } from '../config/prices.ts'
 import { canonicalJson } from '../crypto/portable/canonical-json.ts'
 import { turnHoldId, voidId } from '../crypto/turn-ids.ts'
-import { transcriptSize, type SessionRow } from '../db/chat-session.ts'
+import type { SessionRow } from '../db/chat-session.ts'
 import type { Client, Pool } from '../db/pool.ts'
 import { reopenStream } from '../db/stream.ts'
 import { beginTurn, lockTurnKey, markQueued, pointTurnKey, readTryState, type KeyRow } from '../db/turn.ts'
@@ -15,22 +15,19 @@ import { endTry } from '../db/turn-step.ts'
 import { inTransaction } from '../db/transaction.ts'
 import { GatewayError, InvariantError } from '../domain/errors.ts'
 import {
-  imageTokensBound,
   previewCharsMax,
   rollOverTurns,
   sessionIdleCloseMinutes,
-  toolSchemaBytesBound,
   turnAcceptMs,
   turnQueueMax,
   turnStepsMax,
 } from '../domain/limits.ts'
-import { contextTokensOf, modelReservation, plans, rowsOf } from '../domain/pricing.ts'
+import { modelReservation, plans, rowsOf } from '../domain/pricing.ts'
 import type { Principal } from '../domain/principal.ts'
 import { decideTurn, type TurnDecision } from '../domain/turn-decision.ts'
 import type { Block } from '../schemas/model.ts'
 import type { Events } from '../telemetry/events.ts'
 import { admissionOf } from './admission-record.ts'
-import { instructionsOf } from './agent-directory.ts'
 import { errorOf } from './answer.ts'
 import type { Admission, Answer, Call, Pipeline } from './call.ts'
 import { stepMeta } from './hold-meta.ts'
@@ -38,8 +35,8 @@ import { moneyRefusal } from './money-refusal.ts'
 import { gateOf } from './pipeline.ts'
 import type { MeterSigns } from './meters.ts'
 import type { Clock } from './ports.ts'
-import { tokensOfBlocks } from './token-bound.ts'
 import type { Transcripts, Vault } from './transcripts.ts'
+import { turnTokensBound } from './turn-bound.ts'
 
 export type TurnDoorDeps = {
   readonly pool: Pool
@@ -118,7 +115,7 @@ async function prepare(deps: TurnDoorDeps, post: TurnPost): Promise<Prepared> {
     effectKey: `chat:${session.id}`,
     attempt: 1,
   }
-  const inputTokens = await inputTokensBound(deps, post, model)
+  const inputTokens = await turnTokensBound(deps, post, model)
   const bound = { inputTokens, outputTokens: agent.outputTokensMax }
   const holdMicros = modelReservation(rows, plans.managed, bound)
   const body = {
@@ -147,17 +144,6 @@ function pricedModel({ prices, resolveModel: resolve, clock }: TurnDoorDeps, wan
   if (model === undefined || rows.length === 0)
     throw new GatewayError('model-unknown', 'The model is not known here.', { details: { model: wanted } })
   return { model, rows }
-}
-
-// What is known of the request now. JSON around the messages is covered by the allowance for the tools; what an earlier
-// turn adds until this one runs is held then.
-async function inputTokensBound({ pool, prices }: TurnDoorDeps, post: TurnPost, model: string): Promise<number> {
-  const { session, agent, content } = post
-  const history = await transcriptSize(pool, session.id)
-  const said = [tokensOfBlocks(content), history.bytes, history.images * imageTokensBound]
-  const sizes = [Buffer.byteLength(instructionsOf(agent)), ...said]
-  const sent = sizes.reduce((sum, size) => sum + size, toolSchemaBytesBound)
-  return Math.min(sent, contextTokensOf(prices.contextTokens, model)) // more is no request
 }
 
 /** Attempts write with fences of their try: try × 1,000,000 and up. */

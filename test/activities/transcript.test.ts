@@ -7,10 +7,10 @@ import type { MessageRow } from '../../db/turn-step.ts'
 import { tokensLikely } from '../../gateway/token-bound.ts'
 import type { Block, ModelMessage } from '../../schemas/model.ts'
 
-const row = (turnId: string, kind: MessageRow['kind'], content: readonly Block[], step = 1): MessageRow => ({
+const row = (turnId: string, kind: MessageRow['kind'], content: readonly Block[]): MessageRow => ({
   turnId,
   kind,
-  step,
+  step: 1, // rows come in their order
   position: 0,
   content,
   stopReason: null,
@@ -25,7 +25,7 @@ const result = (toolUseId: string, content: string): Block => ({
   isError: false,
 })
 const turn = (id: string, size: number) => [
-  row(id, 'user', [text(`ask ${id} ${'x'.repeat(size)}`)], 0),
+  row(id, 'user', [text(`ask ${id} ${'x'.repeat(size)}`)]),
   row(id, 'assistant', [text(`answer ${id}`)]),
 ]
 const said = (messages: readonly ModelMessage[]) =>
@@ -42,7 +42,7 @@ test('older turns go first, whole, and what is older than a turn that is too lon
 })
 
 test('the newest question is always there, also when it alone is too long', () => {
-  expect(said(messagesOf([...turn('1', 10), row('2', 'user', [text('ask 2 ' + 'x'.repeat(9_000))], 0)], 10))).toEqual([
+  expect(said(messagesOf([...turn('1', 10), row('2', 'user', [text('ask 2 ' + 'x'.repeat(9_000))])], 10))).toEqual([
     'ask 2 xx',
   ])
   expect(messagesOf([], 10)).toEqual([])
@@ -56,12 +56,12 @@ test('a turn without its beginning is left out whole', () => {
 test('a turn that has become too long loses its older results, not its newest, and says how much', () => {
   const long = 'r'.repeat(6_000)
   const rows = [
-    row('1', 'user', [text('ask')], 0),
-    row('1', 'assistant', [call('a'), call('b')], 1),
-    row('1', 'tool', [result('a', long)], 1),
-    row('1', 'tool', [result('b', 'short')], 1),
-    row('1', 'assistant', [call('c')], 2),
-    row('1', 'tool', [result('c', long)], 2),
+    row('1', 'user', [text('ask')]),
+    row('1', 'assistant', [call('a'), call('b')]),
+    row('1', 'tool', [result('a', long)]),
+    row('1', 'tool', [result('b', 'short')]),
+    row('1', 'assistant', [call('c')]),
+    row('1', 'tool', [result('c', long)]),
   ]
   const whole = messagesOf(rows, 10_000)
   expect(whole.map(({ role, content }) => [role, content.length])).toEqual([

@@ -53,13 +53,17 @@ test.each([
     'false',
     'ALTER TABLE account DROP CONSTRAINT account_check',
   ],
-] as const)('the property sees a ledger that %s', async (...[, name, from, to, besides]) => {
-  await using database = await createTestDatabase()
-  await using ledger = await connectLedgerFacts(database.url)
-  await plantBug(ledger, { name, from, to })
-  if (besides !== '') await ledger.query(besides)
-  await expect(playMoney(database, { runs: 400, seed })).rejects.toThrow(/Property failed/)
-})
+] as const)(
+  'the property sees a ledger that %s',
+  async (...[, name, from, to, besides]) => {
+    await using database = await createTestDatabase()
+    await using ledger = await connectLedgerFacts(database.url)
+    await plantBug(ledger, { name, from, to })
+    if (besides !== '') await ledger.query(besides)
+    await expect(playMoney(database, { runs: 400, seed })).rejects.toThrow(/Property failed/)
+  },
+  120_000,
+)
 
 test('windows of days, midnight, the exact limit and zero are as plain arithmetic says', async () => {
   await using database = await createTestDatabase()
@@ -87,9 +91,13 @@ test.each([
       ['ledger_hold', 'FOR NO KEY UPDATE', ''],
     ],
   ],
-] as const)('the edges see a ledger that %s', async (_, changes) => {
-  await using database = await createTestDatabase()
-  await using ledger = await connectLedgerFacts(database.url)
-  for (const [name, from, to] of changes) await plantBug(ledger, { name, from, to })
-  await expect(playEdges(database, { runs: 400, seed })).rejects.toThrow(/Property failed/)
-})
+] as const)(
+  'the edges see a ledger that %s',
+  async (_, changes) => {
+    await using database = await createTestDatabase()
+    await using ledger = await connectLedgerFacts(database.url)
+    for (const [name, from, to] of changes) await plantBug(ledger, { name, from, to })
+    await expect(playEdges(database, { runs: 400, seed })).rejects.toThrow(/Property failed/)
+  },
+  120_000,
+)

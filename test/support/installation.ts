@@ -81,7 +81,11 @@ export async function startInstallation(options: InstallationOptions = {}): Prom
     () => {
       if (child.exitCode !== null) throw new Error(`The supervisor ended early:\n${finished.text()}`)
     },
-  )
+  ).catch(async (error: unknown) => {
+    if (child.exitCode === null) child.kill('SIGINT') // nobody else knows of it
+    await finished.done
+    throw error
+  })
   const readyMs = performance.now() - startedAt
   const stop = async () => {
     if (child.exitCode === null && child.signalCode === null) child.kill('SIGINT')
