@@ -2,7 +2,7 @@
 // are reported together by variable name. Secrets travel apart in `config.secrets` and print as `[redacted]`.
 import { inspect } from 'node:util'
 import { z } from 'zod'
-import { sessionIdleCloseMinutes } from '../domain/limits.ts'
+import { drainSecondsMax, sessionIdleCloseMinutes } from '../domain/limits.ts'
 
 /** A value that never prints: JSON, string and inspection all show `[redacted]`; only `reveal()` gives it. */
 export type Secret = { readonly reveal: () => string; readonly toJSON: () => string; readonly toString: () => string }
@@ -48,6 +48,7 @@ export const Environment = z.object({
       .regex(/^[0-8]$/, 'must be a number from 0 to 8')
       .transform(Number),
   ),
+  GATEHOUSE_DRAIN_SECONDS: optional(z.coerce.number().int().min(0).max(drainSecondsMax)),
   GATEHOUSE_QUOTAS: withDefault(z.enum(['postgres', 'memory']), 'postgres'),
   GATEHOUSE_MASTER_KEY: optional(z.string().regex(/^[0-9a-f]{64}$/i, 'must be 64 hexadecimal digits (32 bytes)')),
   GATEHOUSE_SESSION_IDLE_MINUTES: withDefault(
@@ -76,6 +77,8 @@ export type Config = {
   readonly proxies: number
   /** Where rates and quotas are counted: for all replicas, or by each process for itself. */
   readonly quotas: 'postgres' | 'memory'
+  /** How long a process that stops waits for live streams, and for running work; 60 s in production. */
+  readonly drainMs: { readonly streams: number; readonly work: number }
   readonly stateDir: string
   readonly roles: readonly Role[]
   readonly temporal: {
@@ -160,6 +163,7 @@ function toConfig(values: z.output<typeof Environment>): Config {
     publicUrl: values.GATEHOUSE_PUBLIC_URL,
     proxies: values.GATEHOUSE_PROXIES ?? 0,
     quotas: values.GATEHOUSE_QUOTAS,
+    drainMs: drainOf(values),
     stateDir: values.GATEHOUSE_STATE_DIR,
     roles: values.GATEHOUSE_ROLES,
     temporal: {
@@ -180,6 +184,14 @@ function toConfig(values: z.output<typeof Environment>): Config {
       masterKey: hidden(values.GATEHOUSE_MASTER_KEY),
     },
   }
+}
+
+// In development Ctrl-C must not wait: streams resume, and work goes on after the next start.
+function drainOf(values: z.output<typeof Environment>): Config['drainMs'] {
+  const { GATEHOUSE_ENV: environment, GATEHOUSE_DRAIN_SECONDS: given } = values
+  const usual =
+    environment === 'production' ? { streams: drainSecondsMax, work: drainSecondsMax } : { streams: 1, work: 5 }
+  return { streams: (given ?? usual.streams) * 1_000, work: (given ?? usual.work) * 1_000 }
 }
 
 function deepFreeze<T>(value: T): T {

@@ -76,6 +76,9 @@ export const streamNotificationsPerSecondMax = 20
 export const streamRetentionMs = 15 * 60_000 // deltas live this long after the stream closed
 export const viewersPerStreamMax = 200
 
+// Stopping.
+export const drainSecondsMax = 60 // for live streams and running work, before what is left is handed over
+
 // Model calls.
 export const modelFirstByteMs = 120_000
 export const modelIdleMs = 60_000

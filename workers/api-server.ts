@@ -1,5 +1,5 @@
 // The API of one process, assembled: services, routes, application, and the sweeps that only APIs run.
-import { createServer, type Server } from 'node:http'
+import { createServer } from 'node:http'
 import { join } from 'node:path'
 import type { AddressInfo } from 'node:net'
 import { createApp } from '../api/app.ts'
@@ -20,6 +20,7 @@ import { createSignInLinks } from '../gateway/sign-in-link.ts'
 import { createAgentCatalogue } from '../gateway/agents.ts'
 import { createTurnSweep } from '../gateway/turn-sweep.ts'
 import type { Logger } from '../telemetry/log.ts'
+import { drainServer } from './drain.ts'
 import { compilePolicyText, parsePolicyTests, readAgents, readPrices, readToolCatalogue, root } from './files.ts'
 import { assemble, type Services } from './services.ts'
 import { payloadCodecOf, temporalPlugins } from './temporal.ts'
@@ -27,7 +28,6 @@ import { payloadCodecOf, temporalPlugins } from './temporal.ts'
 export type ApiServer = AsyncDisposable & { readonly url: string }
 
 const sweepMs = 60_000
-const closeMs = 5_000
 const version = '0.1.0'
 
 /** Starts the API on loopback. */
@@ -64,8 +64,8 @@ export async function startApi({ config, log }: { config: Config; log: Logger })
   return {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
     async [Symbol.asyncDispose]() {
+      await drainServer(server, config.drainMs.streams)
       await stopSweeps()
-      await closeServer(server)
       await tools[Symbol.asyncDispose]()
       await durable[Symbol.asyncDispose]()
       await services[Symbol.asyncDispose]()
@@ -137,13 +137,4 @@ function startSweeps({ pool, quota, clock }: Services, log: Logger): () => Promi
     clearInterval(timer)
     await turns[Symbol.asyncDispose]()
   }
-}
-
-// Streams resume elsewhere: they are given a moment, then cut.
-async function closeServer(server: Server): Promise<void> {
-  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-  server.closeIdleConnections()
-  const timer = setTimeout(() => server.closeAllConnections(), Math.min(closeMs, 1_000))
-  await closed
-  clearTimeout(timer)
 }

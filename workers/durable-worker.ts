@@ -17,6 +17,7 @@ import { assemble } from './services.ts'
 import { payloadCodecOf, temporalPlugins, workflowBundle } from './temporal.ts'
 
 const cachedWorkflowsMax = 1_000
+const forceMs = 2_000 // for what ignores that it was cancelled
 
 export type DurableParts = {
   /** Nothing in production; suites end the process here. */
@@ -43,8 +44,8 @@ export async function runDurable({ config, log, signal, ready }: ProcessContext,
     connection,
     namespace: config.temporal.namespace,
     plugins,
-    shutdownGraceTime: config.environment === 'production' ? '60 seconds' : '5 seconds',
-    shutdownForceTime: config.environment === 'production' ? '90 seconds' : '7 seconds',
+    shutdownGraceTime: config.drainMs.work,
+    shutdownForceTime: config.drainMs.work + forceMs,
   }
   const workers = await Promise.all(
     config.roles.map((role) => {

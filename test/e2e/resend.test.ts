@@ -1,7 +1,8 @@
-// Clients without a key that send the same again: one answer, one charge, through two replicas and whatever breaks.
+// Clients without a key that send the same again: one answer, one charge, through two replicas and whatever breaks; and
+// processes that are told to stop while they answer.
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startFaultyProxy, type Fault, type FaultyProxy } from '../support/clumsy-client.ts'
-import { startInstallation, type Installation } from '../support/installation.ts'
+import { isAlive, startInstallation, until, type Installation } from '../support/installation.ts'
 import { connectLedgerFacts, type LedgerFacts } from '../support/ledger-facts.ts'
 import { lastOf, signIn, type Person } from '../support/person.ts'
 import { playResend } from '../support/resend-play.ts'
@@ -13,7 +14,7 @@ let person: Person
 let model: string
 
 beforeAll(async () => {
-  house = await startInstallation({ args: ['--api', '2'] })
+  house = await startInstallation({ args: ['--api', '2'], env: { GATEHOUSE_DRAIN_SECONDS: '30' } })
   const run = await house.run()
   model = run.model
   proxy = await startFaultyProxy(run.api)
@@ -64,3 +65,26 @@ test('two times yes, each answered, are two turns and two charges; a yes that wa
   expect(again[0]?.dedupe).not.toBe('new')
   expect(cut).toEqual(one)
 })
+
+test.each(['api', 'durable'] as const)(
+  'a process (%s) that is told to stop finishes what it streams',
+  async (part) => {
+    await control({ chunkMs: 120 })
+    const { pids } = await house.run()
+    const sessionId = await person.openSession()
+    const before = await ledger.available(person.address)
+    const chatting = person.chat({ sessionId, message: 'hello once more' })
+    await new Promise((resolve) => setTimeout(resolve, 1_000))
+    const [pid = 0] = pids[part]
+    process.kill(pid, 'SIGTERM')
+    const reply = await chatting
+    expect(isAlive(pid) || part === 'api').toBe(true) // the stream was not finished by another one
+    expect(lastOf(reply)).toMatchObject({ type: 'done' })
+    expect(reply.events.filter(({ data }) => JSON.stringify(data).includes('attempt_restarted'))).toEqual([])
+    await until(async () => (await ledger.held(person.address)) === 0n, 10_000)
+    expect(String(before - (await ledger.available(person.address)))).toBe(lastOf(reply).data['costRaw'])
+    await until(async () => !isAlive(pid) && (await house.run()).pids[part][0] !== pid, 20_000)
+    await control({})
+  },
+  60_000,
+)

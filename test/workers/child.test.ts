@@ -35,6 +35,7 @@ const options: ChildOptions = {
   cwd: fileURLToPath(new URL('../..', import.meta.url)),
   keepsPort: false,
   logFile: join(folder, 'log'),
+  stopMs: 8_000,
   onReplaced: () => (replaced += 1),
   onFailed: (error) => void failures.push(error.message),
   signal: new AbortController().signal,

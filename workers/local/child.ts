@@ -17,6 +17,8 @@ export type ChildOptions = {
   readonly onReplaced: () => void
   /** Called when a new process did not get ready; the next one is tried. */
   readonly onFailed: (error: Error) => void
+  /** Time between being told to end and being ended. */
+  readonly stopMs: number
   /** Ends the first start while it is not ready. */
   readonly signal: AbortSignal
 }
@@ -31,7 +33,6 @@ export type ManagedChild = {
 }
 
 const readyMs = 60_000
-const stopMs = 8_000
 
 type Running = {
   readonly process: ChildProcess
@@ -70,13 +71,13 @@ export async function startChild(options: ChildOptions): Promise<ManagedChild> {
       life.backOff.wake()
       // What is only starting has read what it was to be restarted for: it begins anew.
       if (life.starting) life.starting.kill('SIGKILL')
-      else await end(life.running)
+      else await end(options, life.running)
     },
     async stop() {
       life.ending = true
       life.backOff.wake()
       life.starting?.kill('SIGKILL')
-      await end(life.running)
+      await end(options, life.running)
       await watching
     },
   }
@@ -113,7 +114,7 @@ async function watch(options: ChildOptions, life: Life): Promise<void> {
     life.starting = undefined
     if (!next) continue
     life.running = next
-    if (life.ending) return end(next)
+    if (life.ending) return end(options, next)
     options.onReplaced()
   }
 }
@@ -158,7 +159,7 @@ async function launch(options: ChildOptions, { port, onSpawn }: Launch): Promise
   return { process: child, facts, gone }
 }
 
-async function end(running: Running): Promise<void> {
+async function end({ stopMs }: ChildOptions, running: Running): Promise<void> {
   running.process.kill('SIGTERM')
   const timer = setTimeout(() => running.process.kill('SIGKILL'), stopMs)
   await running.gone

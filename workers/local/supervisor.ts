@@ -68,6 +68,8 @@ async function makeStateFolder(stateDir: string): Promise<void> {
 
 type Stops = (() => Promise<void>)[]
 
+const stopMarginMs = 3_000 // beyond what a child waits for its work
+
 async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Promise<void>): Promise<Supervised> {
   const { config, stateDir, signal } = options
   await removeRunFile(stateDir)
@@ -124,7 +126,7 @@ async function restartAll(children: Record<Part, readonly ManagedChild[]>, parts
   await Promise.all(parts.flatMap((part) => children[part]).map((child) => child.restart()))
 }
 
-function starter({ stateDir, say, signal }: SupervisorOptions, replaced: () => void): Start {
+function starter({ config, stateDir, say, signal }: SupervisorOptions, replaced: () => void): Start {
   return (name, entry, env) =>
     startChild({
       name,
@@ -133,6 +135,7 @@ function starter({ stateDir, say, signal }: SupervisorOptions, replaced: () => v
       env,
       cwd: root,
       logFile: join(stateDir, 'logs', `${name}.log`),
+      stopMs: Math.max(config.drainMs.streams, config.drainMs.work) + stopMarginMs,
       onReplaced: replaced,
       onFailed: (error) => say(error.message),
       signal,
