@@ -24,10 +24,11 @@ import type { Recorder } from '../gateway/ports.ts'
 import type { KnownTool } from '../gateway/tool-offer.ts'
 import type { Vault } from '../gateway/transcripts.ts'
 import { Blocks } from '../schemas/model.ts'
-import type { ToolOutcome } from '../schemas/tool.ts'
+import type { ShownOutcome, ToolOutcome } from '../schemas/tool.ts'
 import { turnStreamId } from '../workflows/contract.ts'
 import { chargeStep, totalsAfter } from './charge.ts'
 import type { ActivityDeps } from './deps.ts'
+import { shownOf } from './shown-result.ts'
 import { toFailure, verdictOf } from './failure.ts'
 import type { ToolCallRef } from './model.ts'
 import { spanFacts, tryName, turnContext, type StepRef, type TurnContext } from './turn-context.ts'
@@ -83,18 +84,19 @@ async function readAsked(deps: ActivityDeps, ref: StepRef & ToolCallRef): Promis
   return { ref, name: block.name, input: block.input, vault }
 }
 
-function outcomeOfRow(content: unknown): ToolOutcome {
+function outcomeOfRow(content: unknown): ShownOutcome {
   const [block] = Blocks.parse(content)
   invariant(block?.type === 'tool_result', 'A tool message holds its result.')
-  return { text: block.content, isError: block.isError }
+  const { content: text, isError, wholeBytes } = block
+  return { text, isError, ...(wholeBytes === undefined ? {} : { wholeBytes }) }
 }
 
-async function tell({ bus }: ActivityDeps, { ref, name }: Asked, { text, isError }: ToolOutcome): Promise<void> {
-  const body = { id: ref.toolCallId, name, isError, result: text }
+async function tell({ bus }: ActivityDeps, { ref, name }: Asked, { text, ...about }: ShownOutcome): Promise<void> {
+  const body = { id: ref.toolCallId, name, result: text, ...about }
   await bus.append({ streamId: turnStreamId(ref.turnId), kind: 'tool_result', body })
 }
 
-async function runTool(deps: ActivityDeps, asked: Asked, facts: TurnContext): Promise<ToolOutcome> {
+async function runTool(deps: ActivityDeps, asked: Asked, facts: TurnContext): Promise<ShownOutcome> {
   let repeatable = true
   try {
     const tool = await knownTool(deps, asked, facts)
@@ -120,13 +122,14 @@ type Calling = {
   readonly signal: AbortSignal
 }
 
-async function callOnce(deps: ActivityDeps, calling: Calling): Promise<EffectResult<ToolOutcome>> {
+async function callOnce(deps: ActivityDeps, calling: Calling): Promise<EffectResult<ShownOutcome>> {
   const { asked, tool, signal } = calling
   const order = { server: tool.server, tool: tool.name, args: asked.input, signal, timeoutMs: toolCallMs }
   const about = { ...calling.about, 'gatehouse.tool': `${tool.server}/${tool.name}` }
   const outcome = await deps.tracing.span('upstream tool', about, () => deps.tools.call(order))
   deps.crashPoint('tool-before-record')
-  return { value: outcome, output: outcome.text, record: recordOutcome(deps, asked, outcome) }
+  const shown = shownOf(outcome)
+  return { value: shown, output: outcome.text, record: recordOutcome(deps, asked, { outcome, shown }) }
 }
 
 /** Codes that concern the turn or the try, not the tool: no model may read its way around them. */
@@ -168,7 +171,7 @@ async function knownTool(
   return tool
 }
 
-function refusalOf(answer: Exclude<Answer<ToolOutcome>, { kind: 'done' }>): ToolOutcome {
+function refusalOf(answer: Exclude<Answer<ShownOutcome>, { kind: 'done' }>): ToolOutcome {
   if (answer.kind === 'held') {
     return {
       text: `${codeOfRequirement[answer.decision.requirement]} (${answer.decision.ruleIds.join(', ')}): ${answer.decision.reason}`,
@@ -214,20 +217,26 @@ function callOf(
   }
 }
 
-function resultRow({ sessionId }: TurnFacts, { ref, vault }: Asked, { text, isError }: ToolOutcome): NewMessage {
+type Told = { readonly outcome: ToolOutcome; readonly shown: ShownOutcome }
+
+function resultRow({ sessionId }: TurnFacts, { ref, vault }: Asked, { outcome, shown }: Told): NewMessage {
   const { turnId, step, position } = ref
   const place = { turnId, kind: 'tool', step, position } as const
-  const sealed = vault.sealMessage(place, [{ type: 'tool_result', toolUseId: ref.toolCallId, content: text, isError }])
-  return { ...place, sessionId, sealed, stopReason: null, usage: undefined }
+  const { text: content, ...about } = shown
+  const sealed = vault.sealMessage(place, [{ type: 'tool_result', toolUseId: ref.toolCallId, content, ...about }])
+  const { wholeBytes } = shown
+  const whole =
+    wholeBytes === undefined ? undefined : { sealed: vault.sealWhole(place, outcome.text), bytes: wholeBytes }
+  return { ...place, sessionId, sealed, whole, stopReason: null, usage: undefined }
 }
 
 // A tool that answered is charged, also when its answer is an error of its own: a usable result reached the caller.
-function recordOutcome(deps: ActivityDeps, asked: Asked, outcome: ToolOutcome): Recorder {
+function recordOutcome(deps: ActivityDeps, asked: Asked, told: Told): Recorder {
   const { ref } = asked
   return async (client) => {
     const turn = await lockTurn(client, ref.turnId)
     invariant(turn, 'A running turn exists.')
-    if (!(await insertMessage(client, resultRow(turn, asked, outcome))))
+    if (!(await insertMessage(client, resultRow(turn, asked, told))))
       throw new GatewayError('turn-conflict', 'The call was recorded by another attempt.')
     const stepPicos = plans.managed.picosPerToolCall
     const totals = { ...totalsAfter(turn, { picosAdded: stepPicos, usage: noUsage, toolCalls: 1 }), isOutput: true }
@@ -247,7 +256,7 @@ async function recordRefusal(deps: ActivityDeps, asked: Asked, outcome: ToolOutc
     invariant(turn, 'A running turn exists.')
     const holdId = turnHoldId({ ...ref, n: 0 })
     await voidHold(client, { voidId: voidId(holdId), holdId, reason: 'no-result' })
-    await insertMessage(client, resultRow(turn, asked, outcome))
+    await insertMessage(client, resultRow(turn, asked, { outcome, shown: outcome }))
   })
   return outcome
 }

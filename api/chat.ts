@@ -14,7 +14,16 @@ import { scopeOfRequest } from '../gateway/runtime-scopes.ts'
 import { ownSession } from '../gateway/sessions.ts'
 import { openTurn, type OpenedTurn, type TurnDoorDeps } from '../gateway/turn-door.ts'
 import { viewTurn } from '../gateway/turn-view.ts'
-import { AfterSeq, CancelAccepted, ChatRequest, StreamQuery, TurnParams } from '../schemas/chat.ts'
+import { wholeResult } from '../gateway/whole-result.ts'
+import {
+  AfterSeq,
+  CancelAccepted,
+  ChatRequest,
+  ResultParams,
+  StreamQuery,
+  TurnParams,
+  WholeResult,
+} from '../schemas/chat.ts'
 import { ScopeQuery } from '../schemas/runtime-scope.ts'
 import { SessionParams } from '../schemas/session.ts'
 import type { Events } from '../telemetry/events.ts'
@@ -34,7 +43,7 @@ export type ChatRoutesDeps = Omit<TurnDoorDeps, 'durable'> & {
 
 export function createChatRoutes(deps: ChatRoutesDeps): Route[] {
   const viewers = countViewers()
-  return [postRoute(deps, viewers), streamRoute(deps, viewers), cancelRoute(deps)]
+  return [postRoute(deps, viewers), streamRoute(deps, viewers), cancelRoute(deps), resultRoute(deps)]
 }
 
 function postRoute(deps: ChatRoutesDeps, viewers: Viewers): Route {
@@ -117,6 +126,24 @@ function cancelRoute(deps: ChatRoutesDeps): Route {
         throw new GatewayError('durable-unavailable', 'The turn could not be told to stop.', { cause })
       })
       return { status: 202, body: { turnId: params.turnId, status: 'cancelling' } }
+    },
+  })
+}
+
+function resultRoute(deps: ChatRoutesDeps): Route {
+  return route({
+    method: 'get',
+    path: '/agents/:id/sessions/:sid/turns/:turnId/results/:callId',
+    family: 'wallet',
+    summary: 'The whole result of a tool of which the turn shows the beginning.',
+    guard: { kind: 'wallet', permission: 'chat:read' },
+    params: ResultParams,
+    owns: ['sid', 'turnId'],
+    responses: { 200: WholeResult },
+    async handle({ params, principal }) {
+      await ownTurn(deps.pool, principal, params)
+      const { sid: sessionId, turnId, callId } = params
+      return { status: 200, body: await wholeResult(deps, { sessionId, turnId, callId }) }
     },
   })
 }

@@ -85,6 +85,8 @@ export type NewMessage = Omit<MessageRow, 'createdAt' | 'content'> & {
   readonly sessionId: string
   readonly usage: unknown
   readonly sealed: SealedMessage
+  /** A result of which the content is the beginning, sealed. */
+  readonly whole?: { readonly sealed: Buffer; readonly bytes: number } | undefined
 }
 
 /** Content as it is stored, with what may be known of it unopened. */
@@ -93,8 +95,8 @@ export type SealedMessage = { readonly content: unknown; readonly bytes: number;
 /** Writes a message once; false when it stood already. */
 export async function insertMessage(client: Client, row: NewMessage): Promise<boolean> {
   const { rowCount } = await client.query(
-    `INSERT INTO message (id, session_id, turn_id, kind, step, position, content, content_bytes, images, stop_reason, usage)
-     VALUES (gen_random_uuid(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10) ON CONFLICT (turn_id, kind, step, position) DO NOTHING`,
+    `INSERT INTO message (id, session_id, turn_id, kind, step, position, content, content_bytes, images, stop_reason, usage, whole, whole_bytes)
+     VALUES (gen_random_uuid(), $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) ON CONFLICT (turn_id, kind, step, position) DO NOTHING`,
     [
       row.sessionId,
       row.turnId,
@@ -106,6 +108,8 @@ export async function insertMessage(client: Client, row: NewMessage): Promise<bo
       row.sealed.images,
       row.stopReason,
       row.usage === undefined ? null : JSON.stringify(row.usage),
+      row.whole?.sealed ?? null,
+      row.whole?.bytes ?? null,
     ],
   )
   if (rowCount === 1) {

@@ -92,7 +92,8 @@ export const upstreamRetryAfterMsMax = 300_000 // a longer wait asked for is cut
 
 // Tools.
 export const toolArgumentsBytesMax = 100_000
-export const toolResultBytesMax = 1_000_000
+export const toolResultBytesMax = 12_000_000
+export const toolResultShownBytesMax = 64_000 // what a model reads and a stream says of a longer one; the whole is kept beside it
 export const toolCallMs = 60_000
 export const toolListMs = 10_000
 export const toolsPerServerMax = 1_000
@@ -101,7 +102,7 @@ export const toolServerRestMs = 1_000 // after a failed connect, doubled each ti
 export const toolServerRestMsMax = 30_000
 export const toolServerConnectionsMax = 64 // sockets to one server over HTTP
 export const toolUnreadBytesMax = 4_000_000 // sent to a stdio server and not read: forty calls of the largest arguments
-export const toolMessageBytesMax = 4_000_000 // one message of a tool server, with its escapes
+export const toolMessageBytesMax = 16_000_000 // one message of a tool server, with its escapes
 export const toolDescriptionCharsMax = 10_000
 export const toolErrorOutputCharsMax = 2_000 // the end of what a dying child said
 export const toolListCacheMs = 10_000

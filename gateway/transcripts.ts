@@ -23,6 +23,9 @@ type MessagePlace = {
 export type Vault = {
   readonly sealMessage: (place: MessagePlace, blocks: readonly Block[]) => SealedMessage
   readonly openMessage: (row: MessagePlace & { readonly content: unknown }) => unknown
+  /** A result whose message holds its beginning. */
+  readonly sealWhole: (place: MessagePlace, text: string) => Buffer
+  readonly openWhole: (place: MessagePlace, sealed: Uint8Array) => string
   readonly sealPreview: (text: string) => Buffer
   readonly openPreview: (row: {
     readonly preview: string | null
@@ -103,6 +106,8 @@ function vaultOf(sessionId: string, key: Buffer): Vault {
   return {
     sealMessage: (place, blocks) => ({ content: sealJson(placeOf(place), blocks), ...sizeOf(blocks) }),
     openMessage: (row) => openJson(placeOf(row), row.content),
+    sealWhole: (place, text) => seal([...placeOf(place), 'whole'], text),
+    openWhole: (place, sealed) => open([...placeOf(place), 'whole'], sealed),
     sealPreview: (text) => seal(['preview'], text),
     openPreview: ({ preview, sealedPreview }) => (sealedPreview === null ? preview : open(['preview'], sealedPreview)),
     sealChunk: ({ turnId, kind }, body) => sealJson([turnId, 'chunk', kind], body),

@@ -132,8 +132,9 @@ function blockEvents(block: Block, names: ReadonlyMap<string, string>): Said[] {
     return [{ type: 'tool_call', data: { id: block.id, name: block.name, displayName, args: block.input } }]
   }
   if (block.type !== 'tool_result') return []
-  const { toolUseId: id, isError, content: result } = block
-  return [{ type: 'tool_result', data: { id, name: names.get(id) ?? '', isError, result } }]
+  const { toolUseId: id, isError, content: result, wholeBytes } = block
+  const more = wholeBytes === undefined ? {} : { wholeBytes }
+  return [{ type: 'tool_result', data: { id, name: names.get(id) ?? '', isError, result, ...more } }]
 }
 
 // Rung by the bus; a ring while nobody waits is remembered.

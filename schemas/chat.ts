@@ -25,6 +25,10 @@ export const ChatRequest = z.object({
 
 export const TurnParams = SessionParams.extend({ turnId: Uuid })
 
+export const ResultParams = TurnParams.extend({ callId: z.string().min(1).max(200) })
+/** A tool's result at its whole length. */
+export const WholeResult = z.object({ id: z.string(), bytes: z.number().int().positive(), result: z.string() })
+
 /** Last sequence number a client has seen. */
 export const AfterSeq = z
   .string()

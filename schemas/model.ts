@@ -18,6 +18,8 @@ const ToolResultBlock = z.object({
   toolUseId: z.string(),
   content: z.string(),
   isError: z.boolean(),
+  /** Bytes of the whole result where `content` is its beginning. */
+  wholeBytes: z.number().int().positive().optional(),
 })
 export const Block = z.discriminatedUnion('type', [TextBlock, ImageBlock, ToolUseBlock, ToolResultBlock])
 export type Block = z.output<typeof Block>

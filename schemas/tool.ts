@@ -30,3 +30,6 @@ export type ToolDescription = {
 }
 
 export type ToolOutcome = { readonly text: string; readonly isError: boolean }
+
+/** An outcome as a model and a person see it: of a long one the beginning, with the bytes of the whole. */
+export type ShownOutcome = ToolOutcome & { readonly wholeBytes?: number }

@@ -148,6 +148,17 @@ export function createClient(options: ClientOptions) {
       await transport.call({ method: 'POST', path, body: {}, signal }, z.unknown())
     },
     /**
+     * The whole result of a tool of which the turn's event told `wholeBytes` and the beginning.
+     *
+     * @example
+     * if (event.data.wholeBytes) save(await client.toolResult(session, turnId, event.data.id))
+     */
+    toolResult: async (session: SessionName, turnId: string, callId: string): Promise<string> => {
+      const turn = `${sessionPath(await agentOf(session))}/turns/${encodeURIComponent(turnId)}`
+      const path = `${turn}/results/${encodeURIComponent(callId)}`
+      return (await transport.call({ method: 'GET', path }, z.object({ result: z.string() }))).result
+    },
+    /**
      * A one-time address that signs a browser in as this wallet; in development only.
      *
      * @example

@@ -20,6 +20,8 @@ const shapes = {
     id: z.string(),
     name: z.string(),
     isError: z.boolean().optional(),
+    /** Where the result is only the beginning; `toolResult` has the whole. */
+    wholeBytes: z.number().optional(),
     result: z.unknown().optional(),
     content: z.unknown().optional(),
   }),

@@ -53,8 +53,8 @@ createInterface({ input: process.stdin }).on('line', (line) => {
   if (method === 'initialize') say(id, { protocolVersion: '2025-11-25', capabilities: { tools: {} }, serverInfo: { name: 's', version: '1' } })
   if (method !== 'tools/call') return
   if (params.name === 'die') process.exit(3)
-  if (params.name === 'flood') process.stdout.write('x'.repeat(5_000_000))
-  if (params.name === 'large') say(id, { content: [{ type: 'text', text: 'x'.repeat(1_000_001) }] })
+  if (params.name === 'flood') process.stdout.write('x'.repeat(17_000_000))
+  if (params.name === 'large') say(id, { content: [{ type: 'text', text: 'x'.repeat(12_000_001) }] })
   if (params.name === 'hi') say(id, { content: [{ type: 'text', text: 'hi' }] })
 })
 `,
@@ -147,13 +147,13 @@ test('an abort ends a call with its reason', async () => {
 })
 
 test('a result beyond its bound is refused over both transports', async () => {
-  const text = 'x'.repeat(1_000_001)
+  const text = 'x'.repeat(12_000_001)
   const serve = toNodeHandler(
     createMcpHandler(() => {
       const server = new McpServer({ name: 'large', version: '1' })
       for (const [name, times] of [
-        ['large', 1],
-        ['flood', 5],
+        ['large', 12],
+        ['flood', 17],
       ] as const)
         server.registerTool(name, { inputSchema: z.object({}) }, async () => ({
           content: [{ type: 'text', text: text.repeat(times) }],
@@ -169,7 +169,7 @@ test('a result beyond its bound is refused over both transports', async () => {
     smallServer('stdio'),
   ])
   for (const server of ['http', 'stdio']) {
-    const ask = (tool: string) => own.call({ server, tool, args: {}, signal, timeoutMs: 3_000 })
+    const ask = (tool: string) => own.call({ server, tool, args: {}, signal, timeoutMs: 10_000 })
     await expect(ask('large')).rejects.toMatchObject({ code: 'tool-result-too-large' })
     // Over stdio nobody can tell whose answer floods the pipe: the child is given up.
     const code = server === 'http' ? 'tool-result-too-large' : 'tool-server-unavailable'

@@ -24,7 +24,9 @@ export async function cancelCases({ model }: RunFile, person: Person): Promise<n
   await until(async () => (await asked()) > before, 10_000)
   const running = [await golden('5-cancel', await person.call('POST', cancel)), await golden('5-chat-cancelled', chat)]
   await steer({})
-  return [...running, await golden('5-cancel-ended', await person.call('POST', cancel))]
+  const ended = await golden('5-cancel-ended', await person.call('POST', cancel))
+  const result = cancel.replace(/cancel$/, 'results/toolu_none')
+  return [...running, ended, await golden('5-result-unknown', await person.call('GET', result))]
 }
 
 /** A turn of a wallet whose money is stopped. */

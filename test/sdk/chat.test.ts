@@ -180,3 +180,9 @@ test('cancelling names the turn', async () => {
   await client.cancel(session, 'turn-1')
   expect(api.asked).toHaveLength(1)
 })
+
+test('the whole of a long result is asked for by its call', async () => {
+  const path = '/agents/assistant/sessions/session-1/turns/turn-1/results/toolu%2F1'
+  api.on(`GET ${path}`, json({ id: 'toolu/1', bytes: 3, result: 'all' }))
+  expect(await client.toolResult(session, 'turn-1', 'toolu/1')).toBe('all')
+})
