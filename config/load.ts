@@ -2,7 +2,7 @@
 // are reported together by variable name. Secrets travel apart in `config.secrets` and print as `[redacted]`.
 import { inspect } from 'node:util'
 import { z } from 'zod'
-import { drainSecondsMax, sessionIdleCloseMinutes } from '../domain/limits.ts'
+import { drainSecondsMax, otlpReceiversMax, sessionIdleCloseMinutes } from '../domain/limits.ts'
 
 /** A value that never prints: JSON, string and inspection all show `[redacted]`; only `reveal()` gives it. */
 export type Secret = { readonly reveal: () => string; readonly toJSON: () => string; readonly toString: () => string }
@@ -65,7 +65,12 @@ export const Environment = z.object({
   TEMPORAL_UI_URL: optional(url(['http:', 'https:'])),
   ANTHROPIC_API_KEY: optional(z.string().min(8)),
   ANTHROPIC_BASE_URL: optional(url(['http:', 'https:'])),
-  OTEL_EXPORTER_OTLP_ENDPOINT: optional(url(['http:', 'https:'])),
+  OTEL_EXPORTER_OTLP_ENDPOINT: optional(
+    z
+      .string()
+      .transform((text) => text.split(',').map((part) => part.trim()))
+      .pipe(z.array(url(['http:', 'https:'])).max(otlpReceiversMax)),
+  ),
   LOG_LEVEL: withDefault(z.enum(['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']), 'info'),
 })
 
@@ -98,7 +103,7 @@ export type Config = {
   readonly sessionIdleCloseMinutes: number
   /** Whether what goes in and out of effects is kept, sealed, beside its record. */
   readonly auditPayloads: boolean
-  readonly telemetry: { readonly otlpEndpoint: string | undefined; readonly logLevel: string }
+  readonly telemetry: { readonly otlpEndpoints: readonly string[]; readonly logLevel: string }
   readonly secrets: {
     readonly databaseUrl: Secret | undefined
     /** Owner of the schema, for migrations and the operator's commands; absent: `databaseUrl` is the owner's. */
@@ -176,7 +181,7 @@ function toConfig(values: z.output<typeof Environment>): Config {
     toolsUrl: values.GATEHOUSE_TOOLS_URL,
     sessionIdleCloseMinutes: values.GATEHOUSE_SESSION_IDLE_MINUTES,
     auditPayloads: values.GATEHOUSE_AUDIT_PAYLOADS === 'on',
-    telemetry: { otlpEndpoint: values.OTEL_EXPORTER_OTLP_ENDPOINT, logLevel: values.LOG_LEVEL },
+    telemetry: { otlpEndpoints: values.OTEL_EXPORTER_OTLP_ENDPOINT ?? [], logLevel: values.LOG_LEVEL },
     secrets: {
       databaseUrl: hidden(values.DATABASE_URL),
       databaseOwnerUrl: hidden(values.DATABASE_OWNER_URL),

@@ -258,6 +258,12 @@ export const idempotentKeysPerOwnerMax = 1_000 // kept at a time: what one walle
 export const idempotentReplyBytesMax = 250_000 // no reply of a mutating route comes near it
 export const idempotentSweepRows = 1_000
 
+// Telemetry
+export const otlpReceiversMax = 4 // each has a queue of its own
+export const spanQueueMax = 4_096 // spans that wait for one receiver; more are dropped, never waited for
+export const spanExportMs = 10_000 // a slower receiver loses the batch
+export const spanLastFlushMs = 3_000 // a process that ends waits no longer for its receivers
+
 // Secrets that are looked for in all that upstreams say
 export const redactedCharsMin = 8 // a shorter one would take ordinary words out
 export const redactedSecretsMax = 1_000 // each makes some ten forms of an automaton

@@ -1,4 +1,4 @@
-// OpenTelemetry of one process. With an endpoint spans go there over OTLP; without one nothing is recorded, and the ids
+// OpenTelemetry of one process. Spans go to each endpoint over OTLP; without one nothing is recorded, and the ids
 // still go with the work into the audit records. Spans name ids and kinds, never content.
 import {
   context,
@@ -24,6 +24,8 @@ import {
   type SpanProcessor,
 } from '@opentelemetry/sdk-trace-base'
 
+import { spanExportMs, spanLastFlushMs, spanQueueMax } from '../domain/limits.ts'
+
 export type Tracing = AsyncDisposable & {
   /** For the Temporal plugin: spans of workflows are exported outside the sandbox. */
   readonly resource: Resource
@@ -48,8 +50,8 @@ export type RequestSpan = SpanIds & { readonly requestId: string }
 
 export type TracingOptions = {
   readonly name: string
-  /** Base of an OTLP/HTTP receiver; `/v1/traces` is added. */
-  readonly otlpEndpoint?: string | undefined
+  /** Bases of OTLP/HTTP receivers; `/v1/traces` is added. Each has a queue of its own: none waits for another. */
+  readonly otlpEndpoints?: readonly string[]
   /** Takes finished spans at once, for suites. */
   readonly exporter?: SpanExporter | undefined
 }
@@ -86,7 +88,11 @@ export function createTracing(options: TracingOptions): Tracing {
       return carrier
     },
     async [Symbol.asyncDispose]() {
-      await provider.shutdown().catch(() => undefined) // a receiver that is gone must not keep the process
+      // A receiver that is gone or silent must not keep the process.
+      await within(
+        spanLastFlushMs,
+        provider.shutdown().catch(() => undefined),
+      )
       trace.disable()
       context.disable()
       propagation.disable()
@@ -109,11 +115,31 @@ function inSpan<T>(tracer: Tracer, { name, attributes }: Named, work: (span: Spa
   })
 }
 
-function processorOf({ exporter, otlpEndpoint }: TracingOptions): SpanProcessor | undefined {
+function processorOf({ exporter, otlpEndpoints = [] }: TracingOptions): SpanProcessor | undefined {
   if (exporter) return new SimpleSpanProcessor(exporter)
-  if (otlpEndpoint === undefined) return undefined
-  const url = `${otlpEndpoint.replace(/\/$/, '')}/v1/traces`
-  return new BatchSpanProcessor(new OTLPTraceExporter({ url }))
+  return otlpEndpoints.length === 0 ? undefined : together(otlpEndpoints.map(queueOf))
+}
+
+function queueOf(endpoint: string): SpanProcessor {
+  const url = `${endpoint.replace(/\/$/, '')}/v1/traces`
+  const receiver = new OTLPTraceExporter({ url, timeoutMillis: spanExportMs })
+  return new BatchSpanProcessor(receiver, { maxQueueSize: spanQueueMax, exportTimeoutMillis: spanExportMs })
+}
+
+function together(queues: readonly SpanProcessor[]): SpanProcessor {
+  const all = async (work: (queue: SpanProcessor) => Promise<void>) => void (await Promise.allSettled(queues.map(work)))
+  return {
+    onStart: (span, parent) => queues.forEach((queue) => queue.onStart(span, parent)),
+    onEnd: (span) => queues.forEach((queue) => queue.onEnd(span)),
+    forceFlush: () => all((queue) => queue.forceFlush()),
+    shutdown: () => all((queue) => queue.shutdown()),
+  }
+}
+
+async function within(ms: number, work: Promise<void>): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  await Promise.race([work, new Promise<void>((resolve) => (timer = setTimeout(resolve, ms)))])
+  clearTimeout(timer)
 }
 
 // The message may quote content; the code or the class may not.

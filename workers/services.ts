@@ -61,7 +61,7 @@ export async function assemble({
   await using stack = new AsyncDisposableStackLike()
   const clock: Clock = () => new Date()
   const metrics = createMetrics()
-  const tracing = stack.use(createTracing({ name, otlpEndpoint: config.telemetry.otlpEndpoint }))
+  const tracing = stack.use(createTracing({ name, otlpEndpoints: config.telemetry.otlpEndpoints }))
   const events = createEvents(log.child({ room: 'events' }), metrics)
   const pool = createPool({
     url,

@@ -1,4 +1,6 @@
-// Ids of spans go with the work, whether or not anybody receives the spans.
+// Ids of spans go with the work, whether or not anybody receives the spans; and several may.
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { InMemorySpanExporter } from '@opentelemetry/sdk-trace-base'
 import { afterEach, expect, test } from 'vitest'
 import { createTracing, type Tracing } from '../../telemetry/tracing.ts'
@@ -33,4 +35,49 @@ test('a request says more of its span once it is known who asks', async () => {
   expect(exporter.getFinishedSpans().map(({ attributes }) => attributes)).toEqual([
     { 'gatehouse.request': 'r1', 'gatehouse.usid': 'u1' },
   ])
+})
+
+type Receiver = { readonly server: Server; readonly url: string; readonly bodies: string[] }
+
+async function receiver(answer: boolean): Promise<Receiver> {
+  const bodies: string[] = []
+  const server = createServer((request, response) => {
+    let text = ''
+    request.setEncoding('utf8').on('data', (piece: string) => (text += piece))
+    request.on('end', () => {
+      bodies.push(`${request.url} ${text}`)
+      if (answer) response.end('{}')
+    })
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return { server, url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, bodies }
+}
+
+test('two receivers get the same trace; one that is gone or silent takes nothing from them, and no time from the work', async () => {
+  const all = await Promise.all([receiver(true), receiver(true), receiver(false), receiver(true)])
+  const [first, second, silent, gone] = all
+  gone?.server.close()
+  try {
+    tracing = createTracing({ name: 'test', otlpEndpoints: all.map(({ url }) => url) })
+    const startedAt = performance.now()
+    await tracing.request('POST x', asked, () =>
+      tracing.span('upstream model', { 'gatehouse.model': 'm' }, async () => 1),
+    )
+    expect(performance.now() - startedAt).toBeLessThan(500)
+    await tracing[Symbol.asyncDispose]()
+    expect(performance.now() - startedAt).toBeLessThan(5_000) // the silent one holds the end of the process for 3 s
+    for (const { bodies } of [first, second, silent].flatMap((each) => each ?? [])) {
+      expect(bodies).toHaveLength(1)
+      const [path = '', body = ''] = bodies[0]?.split(/ (.*)/s) ?? []
+      expect(path).toBe('/v1/traces')
+      const spans = [...body.matchAll(/"traceId":"([0-9a-f]+)"/g)].map(([, id]) => id)
+      expect(spans).toEqual([asked.traceId, asked.traceId])
+      expect(body).toContain('upstream model')
+    }
+  } finally {
+    for (const { server } of all) {
+      server.closeAllConnections()
+      server.close()
+    }
+  }
 })
