@@ -42,11 +42,19 @@ type Metered = {
   readonly isKept: boolean
 }
 
+/** What a model call costs by its usage, in pico-USD. */
+export function modelPicos(
+  { prices, today }: Pick<ActivityDeps, 'prices' | 'today'>,
+  model: string,
+  usage: ModelUsage,
+) {
+  return planCost(plans.managed, baseCost(rowsOf(prices.rows, model, today()), usage), 0)
+}
+
 /** Posts what a model call used, and moves the totals of its turn. Answers the totals. */
 export async function chargeModel(deps: ActivityDeps, client: Client, metered: Metered): Promise<Totals> {
   const { turn, holdId, step, usage, isKept } = metered
-  const base = baseCost(rowsOf(deps.prices.rows, turn.model, deps.today()), usage)
-  const picosAdded = planCost(plans.managed, base, 0)
+  const picosAdded = modelPicos(deps, turn.model, usage)
   const totals = { ...totalsAfter(turn, { picosAdded, usage, toolCalls: 0 }), isOutput: isKept }
   await writeTotals(client, turn.turnId, totals)
   const about = { turnId: turn.turnId, sessionId: turn.sessionId, step, model: turn.model }

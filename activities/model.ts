@@ -15,7 +15,7 @@ import type { Vault } from '../gateway/transcripts.ts'
 import { Blocks, type Block, type ModelRequest } from '../schemas/model.ts'
 import { turnStreamId } from '../workflows/contract.ts'
 import { fenceOf, readAnswer, type Answered } from './answer.ts'
-import { chargeModel } from './charge.ts'
+import { chargeModel, modelPicos } from './charge.ts'
 import type { ActivityDeps } from './deps.ts'
 import { toFailure } from './failure.ts'
 import { holdOfStep, type StepHold } from './model-hold.ts'
@@ -173,7 +173,17 @@ async function answerOnce(deps: ActivityDeps, answering: Answering): Promise<Eff
     'gatehouse.step': ref.step,
     'gatehouse.model': facts.turn.model,
   }
-  const answered = await deps.tracing.span('upstream model', about, () => readAnswer(deps, answering))
+  const answered = await deps.tracing.span('upstream model', about, async (say) => {
+    const read = await readAnswer(deps, answering)
+    const { inputTokens, outputTokens } = read.usage
+    const costPicos = modelPicos(deps, facts.turn.model, read.usage).toString()
+    say({
+      'gatehouse.tokens.input': inputTokens,
+      'gatehouse.tokens.output': outputTokens,
+      'gatehouse.cost.picos': costPicos,
+    })
+    return read
+  })
   deps.crashPoint('model-before-record')
   const told = { value: answered, output: answered.blocks, usage: { ...answered.usage } }
   const failed = answered.cut ? { ...told, fault: answered.cut } : told

@@ -31,7 +31,7 @@ export type Tracing = AsyncDisposable & {
   readonly resource: Resource
   readonly spanProcessor: SpanProcessor
   /** Runs `work` in a span of its own; what it throws marks the span and goes on. */
-  readonly span: <T>(name: string, attributes: Attributes, work: () => Promise<T>) => Promise<T>
+  readonly span: <T>(name: string, attributes: Attributes, work: (about: About) => Promise<T>) => Promise<T>
   /** The same for a request that came in: the span belongs to the trace that the request was told. */
   readonly request: <T>(name: string, ids: RequestSpan, work: (about: About) => Promise<T>) => Promise<T>
   /** Ids of the active span, if any; there are some also where nothing is sent. */
@@ -70,7 +70,8 @@ export function createTracing(options: TracingOptions): Tracing {
   return {
     resource,
     spanProcessor: spanProcessor ?? new NoopSpanProcessor(),
-    span: (name, attributes, work) => inSpan(tracer, { name, attributes }, work),
+    span: (name, attributes, work) =>
+      inSpan(tracer, { name, attributes }, (span) => work((more) => void span.setAttributes(more))),
     request(name, { traceId, spanId, requestId }, work) {
       const asker = { traceId, spanId, traceFlags: TraceFlags.SAMPLED, isRemote: true }
       const attributes = { 'gatehouse.request': requestId }

@@ -44,4 +44,10 @@ test('each step of a turn names user, workflow and agent session, in the ledger 
     const named = Object.fromEntries(Object.entries(ids).map(([name, id]) => [`gatehouse.${name}`, id]))
     expect(attributes).toMatchObject({ ...named, 'gatehouse.turn': turn.turnId })
   }
+  const [model] = left
+  expect(model?.attributes).toMatchObject({
+    'gatehouse.tokens.input': expect.any(Number) as number,
+    'gatehouse.tokens.output': expect.any(Number) as number,
+    'gatehouse.cost.picos': expect.stringMatching(/^[1-9]\d*$/) as string,
+  })
 })
