@@ -18,6 +18,7 @@ export async function wholeResult(
     Blocks.parse(vault?.openMessage(each)).some((block) => block.type === 'tool_result' && block.toolUseId === callId),
   )
   const stored = row && (await readWhole(pool, row))
-  if (!row || !stored || !vault) throw new GatewayError('not-found', 'There is no longer result of this call.')
+  if (!row || !stored || !vault)
+    throw new GatewayError('not-found', 'This call has no result beyond what its turn shows.')
   return { id: callId, bytes: stored.bytes, result: vault.openWhole(row, stored.whole) }
 }

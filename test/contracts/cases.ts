@@ -24,9 +24,22 @@ export async function cancelCases({ model }: RunFile, person: Person): Promise<n
   await until(async () => (await asked()) > before, 10_000)
   const running = [await golden('5-cancel', await person.call('POST', cancel)), await golden('5-chat-cancelled', chat)]
   await steer({})
-  const ended = await golden('5-cancel-ended', await person.call('POST', cancel))
-  const result = cancel.replace(/cancel$/, 'results/toolu_none')
-  return [...running, ended, await golden('5-result-unknown', await person.call('GET', result))]
+  return [...running, await golden('5-cancel-ended', await person.call('POST', cancel))]
+}
+
+/** A tool whose result is longer than a turn shows, and a call that has none. */
+export async function longResultCases({ model }: RunFile, person: Person): Promise<number[]> {
+  const steer = (control: object) => fetch(`${model}/control`, { method: 'POST', body: JSON.stringify(control) })
+  await person.json('POST', '/wallet/faucet')
+  const sessionId = await person.openSession()
+  await steer({ say: { tool: 'everything__echo', input: { message: 'x'.repeat(70_000) } } })
+  const { headers, events } = await person.chat({ sessionId, message: 'repeat it' })
+  await steer({})
+  const { id = '' } = (events.find(({ type }) => type === 'tool_result')?.data ?? {}) as { id?: string }
+  const results = `/agents/assistant/sessions/${sessionId}/turns/${headers.get('x-turn-id')}/results`
+  const whole = await person.call('GET', `${results}/${encodeURIComponent(id)}`)
+  await expectGolden('5-result', whole, 'the whole result')
+  return [whole.status, await golden('5-result-unknown', await person.call('GET', `${results}/toolu_none`))]
 }
 
 /** A turn of a wallet whose money is stopped. */

@@ -6,7 +6,7 @@ import { privateKeyToAccount, generatePrivateKey } from 'viem/accounts'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { connectLedgerFacts } from '../support/ledger-facts.ts'
 import { expectGolden, rememberRequests, withoutGolden } from '../support/golden.ts'
-import { cancelCases, keyCases, moneyStopCase, ownAgentCases, rateCase } from './cases.ts'
+import { cancelCases, keyCases, longResultCases, moneyStopCase, ownAgentCases, rateCase } from './cases.ts'
 import { policyCases } from './policy-cases.ts'
 import { everyRoute } from '../support/every-route.ts'
 import { startInstallation, until, type Installation } from '../support/installation.ts'
@@ -171,6 +171,10 @@ test('5 chat answers with events, and replays the turn to a viewer', async () =>
 
 test('5 a turn is cancelled while it runs, and not after it ended', async () => {
   expect(await cancelCases(await house.run(), await signIn(base))).toEqual([202, 200, 409])
+})
+
+test('5 a long result is read whole by the call that it answers', async () => {
+  expect(await longResultCases(await house.run(), await signIn(base))).toEqual([200, 404])
 })
 
 test('5 and 6: stopped money is 503, and says when to come again', async () => {
