@@ -42,6 +42,9 @@ const timed = [
   ),
 ].map((name) => `test/${name}.test.ts`)
 
+// Whole installations in which nothing has to happen within seconds.
+const patient = ['cli-chat', 'crash-turn', 'resend', 'secrets'].map((name) => `test/e2e/${name}.test.ts`)
+
 // Suites with a Temporal server come last: a cold build of it runs beside the others.
 const suites: readonly Suite[] = [
   {
@@ -52,15 +55,10 @@ const suites: readonly Suite[] = [
   },
   { name: 'rooms by the clock', filters: timed, workers: 1, isolate: false },
   { name: 'durable', filters: ['test/workflows/'], workers: 2, isolate: true },
-  {
-    name: 'whole installations',
-    filters: ['test/contracts/', 'test/e2e/crash-turn'],
-    workers: 2,
-    isolate: true,
-  },
+  { name: 'whole installations', filters: ['test/contracts/', ...patient], workers: 2, isolate: true },
   {
     name: 'whole installations by the clock',
-    filters: ['test/e2e/', '--exclude', 'test/e2e/crash-turn.test.ts'],
+    filters: ['test/e2e/', ...patient.flatMap((left) => ['--exclude', left])],
     workers: 1,
     isolate: true,
   },

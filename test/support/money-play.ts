@@ -17,6 +17,11 @@ const money = fc.oneof(
   { weight: 4, arbitrary: fc.record({ kind: fc.constant('hold' as const), id, wallet, micros }) },
   { weight: 3, arbitrary: fc.record({ kind: fc.constant('post' as const), id, target: id, micros }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('void' as const), id, target: id }) },
+  // The same posting again, of the same or of another cost.
+  {
+    weight: 2,
+    arbitrary: fc.record({ kind: fc.constant('post' as const), id: fc.constant(0), target: fc.constant(0), micros }),
+  },
 )
 type Money = typeof money extends fc.Arbitrary<infer Value> ? Value : never
 const call = fc.oneof(
