@@ -31,6 +31,7 @@ import { admissionOf } from './admission-record.ts'
 import { errorOf } from './answer.ts'
 import type { Admission, Answer, Call, Pipeline } from './call.ts'
 import { stepMeta } from './hold-meta.ts'
+import type { Lanes } from './lanes.ts'
 import { moneyRefusal } from './money-refusal.ts'
 import { gateOf } from './pipeline.ts'
 import type { MeterSigns } from './meters.ts'
@@ -43,6 +44,8 @@ export type TurnDoorDeps = {
   readonly pipeline: Pipeline
   readonly transcripts: Pick<Transcripts, 'ofSession'>
   readonly durable: Pick<Durable, 'submitTurn'>
+  /** Before the lock of a wallet's account. */
+  readonly doors: Lanes
   readonly prices: PriceTable
   readonly resolveModel: typeof resolveModel
   readonly events: Events
@@ -161,7 +164,7 @@ async function decideAndBegin(deps: TurnDoorDeps, prepared: Prepared, { record, 
     explicit: explicitKey,
     bodyHash,
   }
-  return inTransaction(deps.pool, async (client) => {
+  const begin = async (client: Client): Promise<Decided> => {
     await record(client)
     const row: KeyRow = await lockTurnKey(client, key)
     const decision = decideTurn(row.turn, { explicitKey, sameBody: row.bodyHash === bodyHash, now: deps.clock() })
@@ -175,7 +178,8 @@ async function decideAndBegin(deps: TurnDoorDeps, prepared: Prepared, { record, 
     if (decision.kind === 'retry') await reopenStream(client, `turn:${turn.turnId}`, BigInt(turn.try) * fencePerTry)
     await pointTurnKey(client, { ...key, turnId: turn.turnId })
     return { kind: 'retry', ...turn }
-  })
+  }
+  return deps.doors.run(prepared.principal.walletId.toString(), () => inTransaction(deps.pool, begin))
 }
 
 async function admit<T>(

@@ -12,9 +12,10 @@ import { resolveModel } from '../config/prices.ts'
 import type { Config } from '../config/load.ts'
 import { sweepIdentity } from '../db/identity.ts'
 import { toError } from '../domain/errors.ts'
-import { headerBytesMax } from '../domain/limits.ts'
+import { headerBytesMax, turnDoorsPerWallet, turnDoorWaitMs } from '../domain/limits.ts'
 import { createAuthenticator } from '../gateway/authenticate.ts'
 import { createIdempotency } from '../gateway/idempotency.ts'
+import { createLanes } from '../gateway/lanes.ts'
 import { createLogin } from '../gateway/login.ts'
 import { createSignInLinks } from '../gateway/sign-in-link.ts'
 import { createAgentCatalogue } from '../gateway/agents.ts'
@@ -104,6 +105,7 @@ async function routeDeps({ services, durable, config, tools, classes }: Parts): 
       metrics,
       epochs,
       resolveModel,
+      doors: createLanes({ width: turnDoorsPerWallet, waitMs: turnDoorWaitMs }),
       version,
     },
     environment: config.environment,

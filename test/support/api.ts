@@ -9,6 +9,7 @@ import { allRoutes, type RoutesDeps } from '../../api/routes.ts'
 import type { Submitted } from '../../clients/durable.ts'
 import { resolveModel } from '../../config/prices.ts'
 import { createAuthenticator } from '../../gateway/authenticate.ts'
+import { createLanes } from '../../gateway/lanes.ts'
 import { createLogin } from '../../gateway/login.ts'
 import { createSignInLinks } from '../../gateway/sign-in-link.ts'
 import { createSeal } from '../../crypto/seal.ts'
@@ -106,6 +107,7 @@ export async function startTestApi(): Promise<TestApi> {
       pipeline,
       metrics,
       resolveModel,
+      doors: createLanes({ width: 4, waitMs: 10_000 }),
     },
     ...{
       version: '0.1.0',

@@ -33,10 +33,13 @@ export async function contend(
   await steer(model, { hold: true, usage })
   const before = await requestsSeen(model)
   const statuses: number[] = []
+  const codes = new Map<string, number>()
   const count = (status: number) => statuses.filter((each) => each === status).length
   const chats = sessions.map(async (sessionId, index) => {
     const reply = await person.chat({ base: api[index % api.length] ?? base, sessionId, message: text })
     statuses.push(reply.status)
+    const code = (reply.body as { code?: string } | null)?.code ?? 'done'
+    codes.set(code, (codes.get(code) ?? 0) + 1)
     return reply
   })
   for (const chat of chats) chat.catch(() => undefined) // met again below, unless the wait ends first
@@ -45,7 +48,7 @@ export async function contend(
     90_000,
   ).catch(async () => {
     const reached = (await requestsSeen(model)) - before
-    throw new Error(`After 90 s ${reached} had reached the model; replies by then: ${statuses.join(', ')}.`)
+    throw new Error(`After 90 s ${reached} had reached the model; replies by then: ${JSON.stringify([...codes])}.`)
   })
   await steer(model, { usage })
   const replies = await Promise.all(chats)

@@ -28,6 +28,7 @@ import { createAgentCatalogue } from '../../gateway/agents.ts'
 import { createEpochs, type LiveEpochs } from '../../gateway/epochs.ts'
 import type { EvidenceKeeper } from '../../gateway/evidence.ts'
 import { createIdempotency } from '../../gateway/idempotency.ts'
+import { createLanes } from '../../gateway/lanes.ts'
 import { createPipeline } from '../../gateway/pipeline.ts'
 import { openSession } from '../../gateway/sessions.ts'
 import type { TokenBus } from '../../gateway/ports.ts'
@@ -136,7 +137,9 @@ export async function createDoorRig(): Promise<DoorRig> {
   }
   const catalogue = createAgentCatalogue({ pool, agents, prices, resolveModel, listTools })
   const clock = () => rig.clock()
-  const shared = { pool, pipeline, durable, prices, resolveModel, events, clock, catalogue, bus, transcripts, epochs }
+  const doors = createLanes({ width: 4, waitMs: 10_000 })
+  const parts = { pool, pipeline, durable, prices, resolveModel, doors, events, clock }
+  const shared = { ...parts, catalogue, bus, transcripts, epochs }
   const codec = createPayloadCodec([{ id: 'test', key: randomBytes(32) }])
   const routes = [
     ...createAgentRoutes(shared),
