@@ -138,7 +138,7 @@ function resultRoute(deps: ChatRoutesDeps): Route {
     summary: 'The whole result of a tool of which the turn shows the beginning.',
     guard: { kind: 'wallet', permission: 'chat:read' },
     params: ResultParams,
-    owns: ['sid', 'turnId'],
+    owns: ['sid', 'turnId', 'callId'],
     responses: { 200: WholeResult },
     async handle({ params, principal }) {
       await ownTurn(deps.pool, principal, params)

@@ -5,8 +5,10 @@ import { request as httpRequest } from 'node:http'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openApiDocument } from '../../api/openapi.ts'
 import type { Route } from '../../api/route.ts'
-import { postJson, startTestApi, type TestApi } from '../support/api.ts'
+import { postJson, startTestApi, testMasterKey, type TestApi } from '../support/api.ts'
 import { everyRoute } from '../support/every-route.ts'
+import { keepLongResult } from '../support/long-result.ts'
+import { derivedTranscripts } from '../support/transcripts.ts'
 
 const routes = everyRoute()
 const guarded = routes.filter((route) => route.guard.kind !== 'public')
@@ -55,7 +57,7 @@ const ask = (route: Route, ids: Readonly<Record<string, string>>, authorization:
     signal: AbortSignal.timeout(5_000),
   })
 
-// A session with a budget and a running turn, a runtime scope and an agent: whatever a by-id route may name.
+// A session with a budget and a running turn with a long result, a runtime scope and an agent: whatever a by-id route may name.
 async function possessions(authorization: string) {
   const headers = { authorization }
   await postJson(`${api.url}/wallet/faucet`, {}, headers)
@@ -66,12 +68,16 @@ async function possessions(authorization: string) {
   const chat = await ask(find('/chat', 'post') as Route, { sid }, authorization)
   const turnId = chat.headers.get('x-turn-id') ?? ''
   await chat.body?.cancel()
+  const callId = 'toolu_1'
+  const { pool } = api.database
+  const transcripts = derivedTranscripts(pool, testMasterKey)
+  await keepLongResult({ pool, transcripts }, { sessionId: sid, turnId, callId })
   await ask(find('/budgets/:kind/:id', 'put') as Route, { sid }, authorization)
   const scoped = await postJson(`${api.url}/wallet/runtime-scopes`, { name: 'x' }, headers)
   const { id: scope } = (await scoped.json()) as { id: string }
   const saved = await postJson(`${api.url}/agents/custom`, { definition: { id: 'clerk', name: 'Clerk' } }, headers)
   const { agentId: agent } = (await saved.json()) as { agentId: string }
-  return { sid, turnId, scope, agent }
+  return { sid, turnId, callId, scope, agent }
 }
 
 test.each(routes.filter((route) => route.owns).map((route) => [label(route), route] as const))(
