@@ -32,7 +32,7 @@ export async function longResultCases({ model }: RunFile, person: Person): Promi
   const steer = (control: object) => fetch(`${model}/control`, { method: 'POST', body: JSON.stringify(control) })
   await person.json('POST', '/wallet/faucet')
   const sessionId = await person.openSession()
-  await steer({ say: { tool: 'everything__echo', input: { message: 'x'.repeat(70_000) } } })
+  await steer({ chunkMs: 0, say: { tool: 'everything__echo', input: { message: 'x'.repeat(70_000) } } })
   const { headers, events } = await person.chat({ sessionId, message: 'repeat it' })
   await steer({})
   const { id = '' } = (events.find(({ type }) => type === 'tool_result')?.data ?? {}) as { id?: string }
