@@ -6,8 +6,11 @@ import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Config } from '../../config/load.ts'
 import { parseTemporalSettings } from '../../config/temporal.ts'
+import { migrate } from '../../db/migrate.ts'
 import { openServiceLogin } from './service-login.ts'
+import { prepare } from '../prepare.ts'
 import { startChild, type ManagedChild } from './child.ts'
+import { prepareDemo } from './demo.ts'
 import type { Part } from './parts.ts'
 import { doubleEnvironment, serviceEnvironment, type Environment } from './environment.ts'
 import { takePort } from './ports.ts'
@@ -82,20 +85,19 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
     stops.push(child.stop)
     return child
   }
-  const [postgres, temporal, scripted, tools, later] = await allOf([
+  const [postgres, temporal, scripted, tools] = await allOf([
     databaseOf(options, { stops, replaced }),
     temporalOf(options, { settings, ports, stops, replaced }),
     config.model.kind === 'scripted' ? double('model', 'local/scripted-model') : undefined,
     double('tools', 'local/tool-server'),
-    loadLater(),
   ])
   signal.throwIfAborted()
   const { namespace } = config.temporal
   const ownerUrl = config.secrets.databaseOwnerUrl?.reveal() ?? postgres.url
   const target = { databaseUrl: ownerUrl, temporal: { address: temporal.address, namespace } }
-  await later.prepare({ ...target, environment: config.environment, say: options.say })
+  await prepare({ ...target, environment: config.environment, say: options.say })
   signal.throwIfAborted()
-  const demo = config.environment === 'development' ? await later.prepareDemo(stateDir) : []
+  const demo = config.environment === 'development' ? await prepareDemo(stateDir) : []
   const environment = {
     ...serviceEnvironment(options, `http://127.0.0.1:${ports.api[0] ?? config.port}`),
     DATABASE_URL: postgres.isOurs ? await openServiceLogin(ownerUrl) : postgres.url,
@@ -113,21 +115,11 @@ async function startAll(options: SupervisorOptions, stops: Stops, stop: () => Pr
   await file.write()
   return {
     run: file.current,
-    migrate: () => later.migrate(ownerUrl),
+    migrate: () => migrate(ownerUrl),
     restart: (parts) =>
       restartAll({ api: apis, durable: durables, model: scripted ? [scripted] : [], tools: [tools] }, parts),
     stop,
   }
-}
-
-// What is needed once the servers are there takes a second or two to load: it does while they start.
-async function loadLater() {
-  const [{ prepare }, { prepareDemo }, { migrate }] = await Promise.all([
-    import('../prepare.ts'),
-    import('./demo.ts'),
-    import('../../db/migrate.ts'),
-  ])
-  return { prepare, prepareDemo, migrate }
 }
 
 async function restartAll(children: Record<Part, readonly ManagedChild[]>, parts: readonly Part[]): Promise<void> {
